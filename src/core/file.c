@@ -1,0 +1,166 @@
+#include "core/file.h"
+
+#include "core/memory.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct mk_writer {
+  int descriptor;
+  char *path, *temporary;
+};
+
+mkd_status mk_fail_errno(int error, const char *path, const char *doing)
+{
+  bool storage = error == ENOSPC || error == EDQUOT || error == EIO || error == EFBIG ||
+                 error == EROFS;
+  if (error == ENOMEM) return mk_fail(MKD_ERROR_MEMORY, "%s: out of memory", path);
+  return mk_fail(storage ? MKD_ERROR_STORAGE : MKD_ERROR_FILE, "%s: %s: %s", path, doing,
+                 strerror(error));
+}
+
+static mkd_status read_all(mk_bytes *bytes, int descriptor, const char *path, uint64_t limit)
+{
+  struct stat info;
+  if (fstat(descriptor, &info) != 0) return mk_fail_errno(errno, path, "cannot read");
+  if (S_ISDIR(info.st_mode)) return mk_fail(MKD_ERROR_FILE, "%s: is a folder, not a file", path);
+  if (!S_ISREG(info.st_mode)) return mk_fail(MKD_ERROR_FILE, "%s: is not a regular file", path);
+  if ((uint64_t)info.st_size > limit)
+    return mk_fail(MKD_ERROR_FILE, "%s: has %llu bytes, more than the limit of %llu", path,
+                   (unsigned long long)info.st_size, (unsigned long long)limit);
+  size_t size = (size_t)info.st_size, done = 0;
+  uint8_t *data;
+  MK_TRY(mk_alloc(&data, size, 1));
+  while (done < size) {
+    ssize_t n = read(descriptor, data + done, size - done);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) {
+      mk_free(data);
+      if (n == 0)
+        return mk_fail(MKD_ERROR_FILE, "%s: became shorter while it was read", path);
+      return mk_fail_errno(errno, path, "cannot read");
+    }
+    done += (size_t)n;
+  }
+  *bytes = (mk_bytes){data, size};
+  return MKD_OK;
+}
+
+mkd_status mk_file_read(mk_bytes *bytes, const char *path, uint64_t limit)
+{
+  /* O_NONBLOCK: opening a FIFO must not hang; it has no effect on regular files. */
+  int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (descriptor < 0) return mk_fail_errno(errno, path, "cannot open");
+  mkd_status status = read_all(bytes, descriptor, path, limit);
+  close(descriptor);
+  return status;
+}
+
+static void writer_free(mk_writer *writer)
+{
+  if (writer->descriptor >= 0) close(writer->descriptor);
+  mk_free(writer->path);
+  mk_free(writer->temporary);
+  mk_free(writer);
+}
+
+mkd_status mk_writer_open(mk_writer **out, const char *path)
+{
+  struct stat info;
+  if (stat(path, &info) == 0 && S_ISDIR(info.st_mode))
+    return mk_fail(MKD_ERROR_FILE, "%s: is a folder, not a file", path);
+  mk_writer *writer;
+  MK_TRY(mk_alloc(&writer, 1, sizeof *writer));
+  writer->descriptor = -1;
+  mkd_status status = mk_text_copy(&writer->path, path);
+  for (int attempt = 0; status == MKD_OK && writer->descriptor < 0; ++attempt) {
+    uint64_t random = 0;
+    if (getrandom(&random, sizeof random, 0) < 0) random = (uint64_t)getpid();
+    mk_free(writer->temporary);
+    writer->temporary = NULL;
+    status = mk_text_format(&writer->temporary, "%s.%016llx.tmp", path, (unsigned long long)random);
+    if (status != MKD_OK) break;
+    writer->descriptor = open(writer->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (writer->descriptor < 0 && (errno != EEXIST || attempt == 16))
+      status = mk_fail_errno(errno, path, "cannot create");
+  }
+  if (status != MKD_OK) {
+    writer_free(writer);
+    return status;
+  }
+  *out = writer;
+  return MKD_OK;
+}
+
+mkd_status mk_writer_write(mk_writer *writer, const void *data, size_t size)
+{
+  const uint8_t *bytes = data;
+  while (size > 0) {
+    ssize_t n = write(writer->descriptor, bytes, size);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return mk_fail_errno(errno, writer->path, "cannot write");
+    bytes += n;
+    size -= (size_t)n;
+  }
+  return MKD_OK;
+}
+
+static void sync_folder(const char *path)
+{
+  /* Makes the rename itself durable; failure leaves a complete file, so it is no error. */
+  char *copy;
+  if (mk_text_copy(&copy, path) != MKD_OK) return;
+  int descriptor = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (descriptor >= 0) {
+    fsync(descriptor);
+    close(descriptor);
+  }
+  mk_free(copy);
+}
+
+mkd_status mk_writer_commit(mk_writer *writer)
+{
+  mkd_status status = MKD_OK;
+  if (fsync(writer->descriptor) != 0) {
+    status = mk_fail_errno(errno, writer->path, "cannot write");
+  } else {
+    int descriptor = writer->descriptor;
+    writer->descriptor = -1;
+    if (close(descriptor) != 0)
+      status = mk_fail_errno(errno, writer->path, "cannot write");
+    else if (rename(writer->temporary, writer->path) != 0)
+      status = mk_fail_errno(errno, writer->path, "cannot write");
+  }
+  if (status == MKD_OK)
+    sync_folder(writer->path);
+  else
+    unlink(writer->temporary);
+  writer_free(writer);
+  return status;
+}
+
+void mk_writer_abort(mk_writer *writer)
+{
+  if (!writer) return;
+  unlink(writer->temporary);
+  writer_free(writer);
+}
+
+mkd_status mk_file_write(const char *path, const void *data, size_t size)
+{
+  mk_writer *writer;
+  MK_TRY(mk_writer_open(&writer, path));
+  mkd_status status = mk_writer_write(writer, data, size);
+  if (status != MKD_OK) {
+    mk_writer_abort(writer);
+    return status;
+  }
+  return mk_writer_commit(writer);
+}

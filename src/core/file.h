@@ -1,0 +1,31 @@
+/* Reading whole files within a limit, and writing files that are either complete or not there. */
+#ifndef MK_CORE_FILE_H
+#define MK_CORE_FILE_H
+
+#include "core/status.h"
+
+typedef struct {
+  uint8_t *data; /* mk_free when done */
+  size_t size;
+} mk_bytes;
+
+/* Reads a regular file of at most `limit` bytes. */
+mkd_status mk_file_read(mk_bytes *bytes, const char *path, uint64_t limit);
+
+/* A file under construction: written beside `path` under a temporary name, synced and renamed onto
+ * it by commit. Abort (or commit that fails) removes it and leaves `path` as it was. */
+typedef struct mk_writer mk_writer;
+
+mkd_status mk_writer_open(mk_writer **writer, const char *path);
+mkd_status mk_writer_write(mk_writer *writer, const void *data, size_t size);
+mkd_status mk_writer_commit(mk_writer *writer); /* frees the writer, whatever it returns */
+void mk_writer_abort(mk_writer *writer);        /* accepts NULL */
+
+/* The three steps in one. */
+mkd_status mk_file_write(const char *path, const void *data, size_t size);
+
+/* mk_fail with the text of `error` (an errno value): MKD_ERROR_STORAGE for a full or failing disk,
+ * else MKD_ERROR_FILE. `doing` is for example "cannot write". */
+mkd_status mk_fail_errno(int error, const char *path, const char *doing);
+
+#endif

@@ -1,0 +1,67 @@
+#include "core/memory.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+mkd_status mk_alloc(void *out, size_t count, size_t size)
+{
+  size_t bytes, rounded;
+  memset(out, 0, sizeof(void *)); /* a failure leaves NULL */
+  if (!mk_mul(count, size, &bytes) || !mk_add(bytes, MK_ALIGNMENT, &rounded))
+    return mk_fail_memory(SIZE_MAX);
+  rounded = rounded / MK_ALIGNMENT * MK_ALIGNMENT;
+  void *memory = aligned_alloc(MK_ALIGNMENT, rounded);
+  if (!memory) return mk_fail_memory(rounded);
+  memset(memory, 0, rounded);
+  memcpy(out, &memory, sizeof memory);
+  return MKD_OK;
+}
+
+mkd_status mk_grow(void *out, size_t old_count, size_t count, size_t size)
+{
+  void *old, *grown;
+  memcpy(&old, out, sizeof old);
+  MK_TRY(mk_alloc(&grown, count, size));
+  size_t kept = old_count < count ? old_count : count;
+  if (old && kept) memcpy(grown, old, kept * size);
+  mk_free(old);
+  memcpy(out, &grown, sizeof grown);
+  return MKD_OK;
+}
+
+void mk_free(void *pointer)
+{
+  free(pointer);
+}
+
+mkd_status mk_text_copy_n(char **out, const char *text, size_t length)
+{
+  char *copy;
+  MK_TRY(mk_alloc(&copy, length + 1, 1));
+  memcpy(copy, text, length);
+  *out = copy;
+  return MKD_OK;
+}
+
+mkd_status mk_text_copy(char **out, const char *text)
+{
+  return mk_text_copy_n(out, text, strlen(text));
+}
+
+mkd_status mk_text_format(char **out, const char *format, ...)
+{
+  va_list args;
+  va_start(args, format);
+  int length = vsnprintf(NULL, 0, format, args);
+  va_end(args);
+  if (length < 0) return mk_fail(MKD_ERROR_ARGUMENT, "cannot format a text");
+  char *text;
+  MK_TRY(mk_alloc(&text, (size_t)length + 1, 1));
+  va_start(args, format);
+  vsnprintf(text, (size_t)length + 1, format, args);
+  va_end(args);
+  *out = text;
+  return MKD_OK;
+}

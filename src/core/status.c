@@ -1,0 +1,39 @@
+#include "core/status.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static _Thread_local char last_error[2048];
+
+const char *mkd_last_error(void)
+{
+  return last_error;
+}
+
+mkd_status mkd_set_error(mkd_status status, const char *text)
+{
+  return mk_fail(status, "%s", text ? text : "");
+}
+
+mkd_status mk_fail(mkd_status status, const char *format, ...)
+{
+  /* The arguments may point into last_error itself. */
+  char text[sizeof last_error];
+  va_list args;
+  va_start(args, format);
+  vsnprintf(text, sizeof text, format, args);
+  va_end(args);
+  memcpy(last_error, text, sizeof text);
+  return status;
+}
+
+mkd_status mk_fail_in(mkd_status status, const char *context)
+{
+  return mk_fail(status, "%s: %s", context, last_error);
+}
+
+mkd_status mk_fail_memory(size_t bytes)
+{
+  return mk_fail(MKD_ERROR_MEMORY, "out of memory (%zu bytes asked for)", bytes);
+}

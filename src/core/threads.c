@@ -1,0 +1,160 @@
+#include "core/threads.h"
+
+#include "core/memory.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <unistd.h>
+
+enum { MAX_THREADS = 256, SPINS = 2000 };
+
+typedef struct {
+  mk_pool *pool;
+  int index;
+  pthread_t thread;
+} worker;
+
+struct mk_pool {
+  int threads;
+  worker *workers; /* threads - 1 of them; the caller is worker 0 */
+  int started;
+
+  mk_task *task;
+  void *context;
+  size_t count;
+  atomic_size_t next;     /* index to hand out */
+  atomic_int busy;        /* workers that have not finished this round */
+  atomic_uint generation; /* round number; odd bits carry no meaning */
+  atomic_bool stop;
+
+  pthread_mutex_t mutex;
+  pthread_cond_t wake, done;
+};
+
+static inline void spin_pause(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
+
+int mk_core_count(void)
+{
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) == 0) {
+    int count = CPU_COUNT(&set);
+    return count < MAX_THREADS ? count : MAX_THREADS;
+  }
+  return 1;
+}
+
+static void work(mk_pool *pool, int index)
+{
+  for (;;) {
+    size_t i = atomic_fetch_add_explicit(&pool->next, 1, memory_order_relaxed);
+    if (i >= pool->count) return;
+    pool->task(pool->context, i, index);
+  }
+}
+
+static void *worker_main(void *argument)
+{
+  worker *self = argument;
+  mk_pool *pool = self->pool;
+  unsigned seen = 0;
+  for (;;) {
+    for (int spin = 0; spin < SPINS && atomic_load(&pool->generation) == seen; ++spin)
+      spin_pause();
+    if (atomic_load(&pool->generation) == seen) {
+      pthread_mutex_lock(&pool->mutex);
+      while (atomic_load(&pool->generation) == seen) pthread_cond_wait(&pool->wake, &pool->mutex);
+      pthread_mutex_unlock(&pool->mutex);
+    }
+    seen = atomic_load(&pool->generation);
+    if (atomic_load(&pool->stop)) return NULL;
+    work(pool, self->index);
+    if (atomic_fetch_sub(&pool->busy, 1) == 1) {
+      pthread_mutex_lock(&pool->mutex);
+      pthread_cond_signal(&pool->done);
+      pthread_mutex_unlock(&pool->mutex);
+    }
+  }
+}
+
+static void start_round(mk_pool *pool)
+{
+  pthread_mutex_lock(&pool->mutex);
+  atomic_fetch_add(&pool->generation, 1);
+  pthread_cond_broadcast(&pool->wake);
+  pthread_mutex_unlock(&pool->mutex);
+}
+
+mkd_status mk_pool_create(mk_pool **out, int threads)
+{
+  if (threads < 0 || threads > MAX_THREADS)
+    return mk_fail(MKD_ERROR_ARGUMENT, "threads: %d is not in 0 .. %d", threads, MAX_THREADS);
+  if (threads == 0) threads = mk_core_count();
+  mk_pool *pool;
+  MK_TRY(mk_alloc(&pool, 1, sizeof *pool));
+  pool->threads = threads;
+  pthread_mutex_init(&pool->mutex, NULL);
+  pthread_cond_init(&pool->wake, NULL);
+  pthread_cond_init(&pool->done, NULL);
+  mkd_status status = mk_alloc(&pool->workers, (size_t)threads, sizeof *pool->workers);
+  for (int i = 1; status == MKD_OK && i < threads; ++i) {
+    worker *w = &pool->workers[i - 1];
+    *w = (worker){.pool = pool, .index = i};
+    if (pthread_create(&w->thread, NULL, worker_main, w) != 0)
+      status = mk_fail(MKD_ERROR_MEMORY, "cannot start thread %d of %d", i + 1, threads);
+    else
+      ++pool->started;
+  }
+  if (status != MKD_OK) {
+    mk_pool_destroy(pool);
+    return status;
+  }
+  *out = pool;
+  return MKD_OK;
+}
+
+void mk_pool_destroy(mk_pool *pool)
+{
+  if (!pool) return;
+  atomic_store(&pool->stop, true);
+  start_round(pool);
+  for (int i = 0; i < pool->started; ++i) pthread_join(pool->workers[i].thread, NULL);
+  pthread_cond_destroy(&pool->done);
+  pthread_cond_destroy(&pool->wake);
+  pthread_mutex_destroy(&pool->mutex);
+  mk_free(pool->workers);
+  mk_free(pool);
+}
+
+int mk_pool_threads(const mk_pool *pool)
+{
+  return pool ? pool->threads : 1;
+}
+
+void mk_pool_run(mk_pool *pool, size_t count, mk_task *task, void *context)
+{
+  if (!pool || pool->threads == 1 || count <= 1) {
+    for (size_t i = 0; i < count; ++i) task(context, i, 0);
+    return;
+  }
+  pool->task = task;
+  pool->context = context;
+  pool->count = count;
+  atomic_store(&pool->next, 0);
+  atomic_store(&pool->busy, pool->threads - 1);
+  start_round(pool);
+  work(pool, 0);
+  for (int spin = 0; spin < SPINS && atomic_load(&pool->busy) > 0; ++spin) spin_pause();
+  if (atomic_load(&pool->busy) > 0) {
+    pthread_mutex_lock(&pool->mutex);
+    while (atomic_load(&pool->busy) > 0) pthread_cond_wait(&pool->done, &pool->mutex);
+    pthread_mutex_unlock(&pool->mutex);
+  }
+}

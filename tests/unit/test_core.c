@@ -1,0 +1,130 @@
+#include <stdarg.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include <math.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/file.h"
+#include "core/hash.h"
+#include "core/memory.h"
+#include "core/rng.h"
+#include "core/threads.h"
+
+static void error_text_can_wrap_itself(void **state)
+{
+  (void)state;
+  assert_int_equal(mk_fail(MKD_ERROR_FILE, "bad %d", 7), MKD_ERROR_FILE);
+  assert_int_equal(mk_fail_in(MKD_ERROR_FILE, "a.png"), MKD_ERROR_FILE);
+  assert_string_equal(mkd_last_error(), "a.png: bad 7");
+}
+
+static void allocation_checks_overflow(void **state)
+{
+  (void)state;
+  void *p = NULL;
+  assert_int_equal(mk_alloc(&p, SIZE_MAX / 2, 3), MKD_ERROR_MEMORY);
+  assert_null(p);
+  assert_int_equal(mk_alloc(&p, 3, 5), MKD_OK);
+  assert_int_equal((uintptr_t)p % MK_ALIGNMENT, 0);
+  for (int i = 0; i < 15; ++i) assert_int_equal(((uint8_t *)p)[i], 0);
+  mk_free(p);
+}
+
+typedef struct {
+  atomic_int *seen;
+} visit;
+
+static void visit_task(void *context, size_t index, int worker)
+{
+  visit *v = context;
+  assert_in_range(worker, 0, 3);
+  atomic_fetch_add(&v->seen[index], 1);
+}
+
+static void pool_runs_every_index_once(void **state)
+{
+  (void)state;
+  enum { COUNT = 1000 };
+  static atomic_int seen[COUNT];
+  mk_pool *pool;
+  assert_int_equal(mk_pool_create(&pool, 4), MKD_OK);
+  for (int round = 1; round <= 200; ++round) {
+    mk_pool_run(pool, COUNT, visit_task, &(visit){seen});
+    for (int i = 0; i < COUNT; ++i) assert_int_equal(seen[i], round);
+    if (round % 50 == 0) usleep(5000); /* let the workers fall asleep */
+  }
+  mk_pool_destroy(pool);
+}
+
+static void random_numbers_repeat(void **state)
+{
+  (void)state;
+  mk_rng a = mk_rng_seed(1, 2), b = mk_rng_seed(1, 2), c = mk_rng_seed(1, 3);
+  double sum = 0, square = 0;
+  bool differs = false;
+  for (int i = 0; i < 10000; ++i) {
+    double x = mk_rng_normal(&a);
+    assert_true(x == mk_rng_normal(&b));
+    differs |= x != mk_rng_normal(&c);
+    sum += x;
+    square += x * x;
+  }
+  assert_true(differs);
+  assert_true(fabs(sum / 10000) < 0.05);
+  assert_true(fabs(square / 10000 - 1) < 0.06);
+  size_t order[100];
+  for (size_t i = 0; i < 100; ++i) order[i] = i;
+  mk_rng_shuffle(&a, order, 100);
+  bool found[100] = {false};
+  for (size_t i = 0; i < 100; ++i) found[order[i]] = true;
+  for (size_t i = 0; i < 100; ++i) assert_true(found[i]);
+}
+
+static void files_are_complete_or_absent(void **state)
+{
+  (void)state;
+  char folder[] = "/tmp/mkd-core-XXXXXX";
+  assert_non_null(mkdtemp(folder));
+  char path[64];
+  snprintf(path, sizeof path, "%s/file", folder);
+  assert_int_equal(mk_file_write(path, "first", 5), MKD_OK);
+  mk_writer *writer;
+  assert_int_equal(mk_writer_open(&writer, path), MKD_OK);
+  assert_int_equal(mk_writer_write(writer, "second", 6), MKD_OK);
+  mk_writer_abort(writer);
+  mk_bytes bytes;
+  assert_int_equal(mk_file_read(&bytes, path, 100), MKD_OK);
+  assert_int_equal(bytes.size, 5);
+  assert_memory_equal(bytes.data, "first", 5);
+  mk_free(bytes.data);
+  assert_int_equal(mk_file_read(&bytes, path, 4), MKD_ERROR_FILE);
+  assert_int_equal(mk_file_read(&bytes, folder, 100), MKD_ERROR_FILE);
+  assert_int_equal(unlink(path), 0);
+  assert_int_equal(rmdir(folder), 0); /* nothing else was left behind */
+  assert_int_equal(mk_file_write(path, "x", 1), MKD_ERROR_FILE);
+}
+
+static void sha256_of_abc(void **state)
+{
+  (void)state;
+  char hex[MK_SHA256_HEX];
+  mk_sha256(hex, "abc", 3);
+  assert_string_equal(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+}
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(error_text_can_wrap_itself),   cmocka_unit_test(allocation_checks_overflow),
+      cmocka_unit_test(pool_runs_every_index_once),   cmocka_unit_test(random_numbers_repeat),
+      cmocka_unit_test(files_are_complete_or_absent), cmocka_unit_test(sha256_of_abc),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
