@@ -1,0 +1,223 @@
+#include "image/resample.h"
+
+#include "core/memory.h"
+
+#include <math.h>
+#include <string.h>
+
+/* One pixel: R, G, B and an unused lane, so that a tap is one multiplication. */
+typedef float pixel __attribute__((vector_size(16)));
+
+/* Output index i is the weighted sum of source indices first[i] .. first[i] + count[i] - 1; its
+ * weights start at weights[i * taps]. */
+typedef struct {
+  int *first, *count;
+  float *weights;
+  size_t taps; /* the largest count */
+} axis;
+
+static void axis_free(axis *a)
+{
+  mk_free(a->first);
+  mk_free(a->count);
+  mk_free(a->weights);
+}
+
+static double triangle(double x)
+{
+  x = fabs(x);
+  return x < 1 ? 1 - x : 0;
+}
+
+static double sinc(double x)
+{
+  const double pi = 3.14159265358979323846;
+  return x == 0 ? 1 : sin(pi * x) / (pi * x);
+}
+
+static double lanczos3(double x)
+{
+  return fabs(x) < 3 ? sinc(x) * sinc(x / 3) : 0;
+}
+
+static mkd_status axis_create(axis *a, int src, int dst, mk_resample filter)
+{
+  double scale = (double)src / dst;
+  double stretch = scale > 1 ? scale : 1; /* a shrinking filter covers all pixels it replaces */
+  double support = (filter == MK_RESAMPLE_LANCZOS ? 3 : 1) * stretch;
+  size_t n = (size_t)dst, total;
+  *a = (axis){.taps = (size_t)ceil(support) * 2 + 1};
+  if (!mk_mul(n, a->taps, &total)) return mk_fail_memory(SIZE_MAX);
+  mkd_status status = mk_alloc(&a->first, n, sizeof *a->first);
+  if (status == MKD_OK) status = mk_alloc(&a->count, n, sizeof *a->count);
+  if (status == MKD_OK) status = mk_alloc(&a->weights, total, sizeof *a->weights);
+  if (status != MKD_OK) {
+    axis_free(a);
+    return status;
+  }
+  for (int i = 0; i < dst; ++i) {
+    double centre = (i + 0.5) * scale, sum = 0;
+    double low = floor(centre - support + 0.5), high = floor(centre + support + 0.5);
+    int first = low > 0 ? (int)low : 0, end = high < src ? (int)high : src;
+    float *weights = a->weights + (size_t)i * a->taps;
+    for (int k = 0; first + k < end; ++k) {
+      double x = (first + k + 0.5 - centre) / stretch;
+      double weight = filter == MK_RESAMPLE_LANCZOS ? lanczos3(x) : triangle(x);
+      weights[k] = (float)weight;
+      sum += weight;
+    }
+    for (int k = 0; first + k < end; ++k) weights[k] /= (float)sum;
+    a->first[i] = first;
+    a->count[i] = end - first;
+  }
+  return MKD_OK;
+}
+
+/* One row of any format to pixels of 0..255. */
+static void unpack_row(pixel *dst, const mkd_image *image, int y)
+{
+  const uint8_t *bytes = (const uint8_t *)image->data + (size_t)y * image->stride;
+  const uint16_t *words = (const uint16_t *)(const void *)bytes;
+  const float word = 1.0F / 257;
+  int width = image->width;
+  switch (image->format) {
+  case MKD_GREY8:
+    for (int x = 0; x < width; ++x) dst[x] = (pixel){bytes[x], bytes[x], bytes[x]};
+    break;
+  case MKD_RGB8:
+    for (int x = 0; x < width; ++x, bytes += 3) dst[x] = (pixel){bytes[0], bytes[1], bytes[2]};
+    break;
+  case MKD_BGR8:
+    for (int x = 0; x < width; ++x, bytes += 3) dst[x] = (pixel){bytes[2], bytes[1], bytes[0]};
+    break;
+  case MKD_GREY16:
+    for (int x = 0; x < width; ++x) dst[x] = (pixel){words[x], words[x], words[x]} * word;
+    break;
+  case MKD_RGB16:
+    for (int x = 0; x < width; ++x, words += 3)
+      dst[x] = (pixel){words[0], words[1], words[2]} * word;
+    break;
+  }
+}
+
+static void clamp_grey(float *values, size_t count)
+{
+  for (size_t i = 0; i < count; ++i) {
+    float v = values[i] < 0 ? 0 : values[i];
+    values[i] = v > 255 ? 255 : v;
+  }
+}
+
+/* Source row to output width. `dst` has room for one value more than width * 3. */
+static void resample_row(float *dst, const pixel *src, const axis *a, int width)
+{
+  for (int x = 0; x < width; ++x) {
+    const pixel *tap = src + a->first[x];
+    const float *weights = a->weights + (size_t)x * a->taps;
+    pixel sum = {0};
+    for (int k = 0; k < a->count[x]; ++k) sum += tap[k] * weights[k];
+    memcpy(dst + (size_t)x * 3, &sum, sizeof sum); /* the next pixel overwrites the fourth lane */
+  }
+}
+
+static void add_row(float *restrict dst, const float *restrict row, float weight, size_t count)
+{
+  for (size_t i = 0; i < count; ++i) dst[i] += weight * row[i];
+}
+
+mkd_status mk_resize_rgb(float *dst, int width, int height, const mkd_image *image,
+                         mk_resample filter)
+{
+  size_t row_size = (size_t)width * 3;
+  axis horizontal = {0}, vertical = {0};
+  pixel *source = NULL;
+  float *row = NULL;
+  mkd_status status = axis_create(&horizontal, image->width, width, filter);
+  if (status == MKD_OK) status = axis_create(&vertical, image->height, height, filter);
+  if (status == MKD_OK) status = mk_alloc(&source, (size_t)image->width, sizeof *source);
+  if (status == MKD_OK) status = mk_alloc(&row, row_size + 1, sizeof *row);
+  if (status == MKD_OK) {
+    memset(dst, 0, row_size * (size_t)height * sizeof *dst);
+    /* Each source row is added to the output rows that it belongs to, so that no image between the
+     * two passes is kept. Supports move down monotonically: rows before `first` are complete. */
+    int first = 0;
+    for (int y = 0; y < image->height; ++y) {
+      while (first < height && vertical.first[first] + vertical.count[first] <= y) ++first;
+      if (first == height || vertical.first[first] > y) continue;
+      unpack_row(source, image, y);
+      resample_row(row, source, &horizontal, width);
+      clamp_grey(row, row_size); /* after either pass, as Pillow's integers are */
+      for (int i = first; i < height && vertical.first[i] <= y; ++i) {
+        const float *weights = vertical.weights + (size_t)i * vertical.taps;
+        add_row(dst + (size_t)i * row_size, row, weights[y - vertical.first[i]], row_size);
+      }
+    }
+    clamp_grey(dst, row_size * (size_t)height);
+  }
+  mk_free(row);
+  mk_free(source);
+  axis_free(&vertical);
+  axis_free(&horizontal);
+  return status;
+}
+
+/* Where output index i lies between two source indices. */
+typedef struct {
+  int low, high;
+  float weight; /* of high */
+} between;
+
+static between locate(int i, int src, int dst)
+{
+  double position = (i + 0.5) * src / dst - 0.5;
+  if (position < 0) position = 0;
+  int low = (int)position;
+  return (between){low, low + 1 < src ? low + 1 : low, (float)(position - low)};
+}
+
+static void stretch_row(float *dst, const float *src, const between *columns, int width)
+{
+  for (int x = 0; x < width; ++x) {
+    between b = columns[x];
+    dst[x] = src[b.low] * (1 - b.weight) + src[b.high] * b.weight;
+  }
+}
+
+mkd_status mk_upsample_plane(float *dst, int width, int height, const float *src, int src_width,
+                             int src_height)
+{
+  size_t n = (size_t)width;
+  between *columns = NULL;
+  float *rows = NULL;
+  mkd_status status = mk_alloc(&columns, n, sizeof *columns);
+  if (status == MKD_OK) status = mk_alloc(&rows, n, 2 * sizeof *rows);
+  if (status == MKD_OK) {
+    for (int x = 0; x < width; ++x) columns[x] = locate(x, src_width, width);
+    /* The two source rows in use, already stretched, and which ones they are. */
+    float *low = rows, *high = rows + n;
+    int in_low = -1, in_high = -1;
+    for (int y = 0; y < height; ++y) {
+      between b = locate(y, src_height, height);
+      if (in_low != b.low) {
+        if (in_high == b.low) {
+          float *kept = low;
+          low = high;
+          high = kept;
+          in_high = -1;
+        } else {
+          stretch_row(low, src + (size_t)b.low * (size_t)src_width, columns, width);
+        }
+        in_low = b.low;
+      }
+      if (in_high != b.high) {
+        stretch_row(high, src + (size_t)b.high * (size_t)src_width, columns, width);
+        in_high = b.high;
+      }
+      float *restrict out = dst + (size_t)y * n;
+      for (size_t x = 0; x < n; ++x) out[x] = low[x] * (1 - b.weight) + high[x] * b.weight;
+    }
+  }
+  mk_free(rows);
+  mk_free(columns);
+  return status;
+}
