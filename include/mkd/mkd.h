@@ -174,13 +174,14 @@ typedef struct mkd_dataset mkd_dataset;
 
 typedef enum mkd_split {
   MKD_SPLIT_TRAIN, /* train/good of an MVTec AD category, else all images below the folder */
-  MKD_SPLIT_TEST   /* test/<kind> of an MVTec AD category, with ground_truth/<kind> */
+  MKD_SPLIT_TEST,  /* test/<kind> of an MVTec AD category, with ground_truth/<kind> */
+  MKD_SPLIT_ALL    /* all images below the folder, whatever its layout; kind "", no masks */
 } mkd_split;
 
 typedef struct mkd_dataset_item {
   const char *path; /* of the image */
-  const char *kind; /* "good", or the kind of defect */
-  bool anomalous;   /* kind is not "good" */
+  const char *kind; /* "good", or the kind of defect; "" when not known (MKD_SPLIT_ALL) */
+  bool anomalous;   /* the kind of a defect */
   const char *mask; /* path of the ground-truth mask, or NULL */
 } mkd_dataset_item;
 
