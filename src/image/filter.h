@@ -4,8 +4,9 @@
 
 #include "core/status.h"
 
-/* In place. Gaussian of the given sigma and radius, border mirrored about the edge pixel's outer
- * side as scipy.ndimage's "reflect": (d c b a | a b c d | d c b a). Separable, weights normalised. */
+/* In place. Gaussian of the given sigma (pixels) and radius (sigma or radius 0: unchanged), border
+ * mirrored about the edge pixel's outer side as scipy.ndimage's "reflect": (d c b a | a b c d | d c
+ * b a). Separable, weights normalised. */
 mkd_status mk_gaussian_blur(float *plane, int width, int height, double sigma, int radius);
 
 /* In place. Grey opening (erosion, then dilation) with a 3x3 plus sign; pixels outside are ignored

@@ -1,0 +1,89 @@
+#include "image/input.h"
+
+#include "core/memory.h"
+
+#include <string.h>
+
+static const float levels_per_grey = 257; /* 255 * 257 = 65535 */
+
+size_t mk_input_size(const mk_input_spec *spec)
+{
+  return (size_t)spec->width * (size_t)spec->height * 3;
+}
+
+void mk_input_to_levels(float *dst, const uint16_t *src, size_t count)
+{
+  for (size_t i = 0; i < count; ++i) dst[i] = (float)src[i] / levels_per_grey;
+}
+
+void mk_input_from_levels(uint16_t *dst, const float *src, size_t count)
+{
+  for (size_t i = 0; i < count; ++i) {
+    float v = src[i] * levels_per_grey + 0.5F;
+    v = v > 0 ? v : 0; /* also for NaN */
+    dst[i] = (uint16_t)(int)(v < 65535 ? v : 65535);
+  }
+}
+
+/* First row or column of the central part. */
+static size_t margin(int whole, int part)
+{
+  return (size_t)(whole - part) / 2;
+}
+
+mkd_status mk_input_read(uint16_t *dst, const mk_input_spec *spec, const mkd_image *image)
+{
+  size_t whole_row = (size_t)spec->resize_width * 3, row = (size_t)spec->width * 3;
+  float *resized;
+  MK_TRY(mk_alloc(&resized, whole_row * (size_t)spec->resize_height, sizeof *resized));
+  mkd_status status =
+      mk_resize_rgb(resized, spec->resize_width, spec->resize_height, image, spec->filter);
+  if (status == MKD_OK) {
+    const float *src = resized + margin(spec->resize_height, spec->height) * whole_row +
+                       margin(spec->resize_width, spec->width) * 3;
+    for (int y = 0; y < spec->height; ++y, src += whole_row, dst += row)
+      mk_input_from_levels(dst, src, row);
+  }
+  mk_free(resized);
+  return status;
+}
+
+void mk_input_normalise(float *dst, const uint16_t *src, const mk_input_spec *spec)
+{
+  size_t pixels = (size_t)spec->width * (size_t)spec->height;
+  float gain = 255 / (spec->high - spec->low), low = spec->low;
+  for (size_t i = 0; i < pixels; ++i) {
+    for (size_t c = 0; c < 3; ++c) {
+      float v = ((float)src[3 * i + c] / levels_per_grey - low) * gain;
+      v = v < 0 ? 0 : v > 255 ? 255 : v;
+      dst[3 * i + c] = (v - spec->mean[c]) / spec->std[c];
+    }
+  }
+}
+
+/* The map of the central part, with its border continued to the size of the whole. */
+static void extend(float *dst, const float *map, const mk_input_spec *spec)
+{
+  size_t left = margin(spec->resize_width, spec->width), width = (size_t)spec->width;
+  size_t top = margin(spec->resize_height, spec->height), height = (size_t)spec->height;
+  for (size_t y = 0; y < (size_t)spec->resize_height; ++y) {
+    size_t from = y < top ? 0 : y - top < height ? y - top : height - 1;
+    const float *row = map + from * width;
+    for (size_t x = 0; x < (size_t)spec->resize_width; ++x)
+      *dst++ = row[x < left ? 0 : x - left < width ? x - left : width - 1];
+  }
+}
+
+mkd_status mk_input_map_to_image(float *dst, int image_width, int image_height, const float *map,
+                                 const mk_input_spec *spec)
+{
+  if (spec->width == spec->resize_width && spec->height == spec->resize_height)
+    return mk_upsample_plane(dst, image_width, image_height, map, spec->width, spec->height);
+  float *whole;
+  MK_TRY(mk_alloc(&whole, (size_t)spec->resize_width * (size_t)spec->resize_height, sizeof *whole));
+  extend(whole, map, spec);
+  mkd_status status = mk_upsample_plane(dst, image_width, image_height, whole, spec->resize_width,
+                                        spec->resize_height);
+  mk_free(whole);
+  return status;
+}
