@@ -50,13 +50,21 @@ mkd_status mk_input_read(uint16_t *dst, const mk_input_spec *spec, const mkd_ima
 
 void mk_input_normalise(float *dst, const uint16_t *src, const mk_input_spec *spec)
 {
-  size_t pixels = (size_t)spec->width * (size_t)spec->height;
-  float gain = 255 / (spec->high - spec->low), low = spec->low;
-  for (size_t i = 0; i < pixels; ++i) {
-    for (size_t c = 0; c < 3; ++c) {
-      float v = ((float)src[3 * i + c] / levels_per_grey - low) * gain;
-      v = v < 0 ? 0 : v > 255 ? 255 : v;
-      dst[3 * i + c] = (v - spec->mean[c]) / spec->std[c];
+  enum { PERIOD = 12 }; /* a multiple of the channels and of the vector width */
+  float mean[PERIOD], std[PERIOD];
+  for (size_t i = 0; i < PERIOD; ++i) {
+    mean[i] = spec->mean[i % 3];
+    std[i] = spec->std[i % 3];
+  }
+  float low = spec->low, gain = 255 / (spec->high - low);
+  size_t count = mk_input_size(spec);
+  for (size_t start = 0; start < count; start += PERIOD) {
+    size_t n = count - start < PERIOD ? count - start : PERIOD;
+    for (size_t i = 0; i < n; ++i) {
+      float v = ((float)src[start + i] / levels_per_grey - low) * gain;
+      v = v < 0 ? 0 : v;
+      v = v > 255 ? 255 : v;
+      dst[start + i] = (v - mean[i]) / std[i];
     }
   }
 }

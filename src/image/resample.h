@@ -12,7 +12,8 @@ mkd_status mk_resize_rgb(float *dst, int width, int height, const mkd_image *ima
                          mk_resample filter);
 
 /* One fp32 plane [src_height][src_width] to [height][width], bilinear between pixel centres
- * (half-pixel centres, edge replicated, no antialiasing): for maps that grow. dst must not be src. */
+ * (half-pixel centres, edge replicated, no antialiasing): for maps that grow. dst must not be src.
+ */
 mkd_status mk_upsample_plane(float *dst, int width, int height, const float *src, int src_width,
                              int src_height);
 
