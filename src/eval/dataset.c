@@ -1,0 +1,388 @@
+/* mkd_dataset of the public header: which images a folder holds, and which mask goes with which. */
+#include "core/file.h"
+#include "core/memory.h"
+#include "eval/walk.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define LAYOUT                                                                                     \
+  "expected the layout of MVTec AD: train/good/*, test/good/*, test/<kind of defect>/*, and, if "  \
+  "there are masks, ground_truth/<kind of defect>/<name>_mask.*"
+
+typedef struct {
+  char *path, *kind, *mask; /* mask may be NULL */
+  bool anomalous;
+} entry;
+
+struct mkd_dataset {
+  entry *entries;
+  size_t count;
+};
+
+/* An image by the name that its mask refers to: the path below test/, without extension. */
+typedef struct {
+  char *stem;
+  size_t image;
+} named;
+
+typedef struct {
+  named *items; /* sorted by stem */
+  size_t count;
+} name_index;
+
+void mkd_dataset_destroy(mkd_dataset *dataset)
+{
+  if (!dataset) return;
+  for (size_t i = 0; i < dataset->count; ++i) {
+    mk_free(dataset->entries[i].path);
+    mk_free(dataset->entries[i].kind);
+    mk_free(dataset->entries[i].mask);
+  }
+  mk_free(dataset->entries);
+  mk_free(dataset);
+}
+
+size_t mkd_dataset_count(const mkd_dataset *dataset)
+{
+  return dataset->count;
+}
+
+mkd_dataset_item mkd_dataset_get(const mkd_dataset *dataset, size_t index)
+{
+  if (index >= dataset->count) return (mkd_dataset_item){0};
+  const entry *e = &dataset->entries[index];
+  return (mkd_dataset_item){e->path, e->kind, e->anomalous, e->mask};
+}
+
+static mkd_status source_get(void *context, size_t index, mkd_image *image, void **handle)
+{
+  const mkd_dataset *dataset = context;
+  if (index >= dataset->count)
+    return mk_fail(MKD_ERROR_ARGUMENT, "image %zu is not in 0 .. %zu", index, dataset->count - 1);
+  mkd_picture *picture;
+  MK_TRY(mkd_picture_load(&picture, dataset->entries[index].path, NULL));
+  *image = *mkd_picture_image(picture);
+  *handle = picture;
+  return MKD_OK;
+}
+
+static void source_release(void *context, const mkd_image *image, void *handle)
+{
+  (void)context;
+  (void)image;
+  mkd_picture_destroy(handle);
+}
+
+mkd_image_source mkd_dataset_source(const mkd_dataset *dataset)
+{
+  return (mkd_image_source){dataset->count, source_get, source_release, (void *)dataset};
+}
+
+/* ---- Lists of images without masks ----------------------------------------------------------- */
+
+/* Takes the paths out of the list. */
+static mkd_status take_paths(mkd_dataset *dataset, mk_list *paths, const char *kind)
+{
+  MK_TRY(mk_alloc(&dataset->entries, paths->count, sizeof *dataset->entries));
+  dataset->count = paths->count;
+  for (size_t i = 0; i < paths->count; ++i) {
+    dataset->entries[i].path = paths->items[i];
+    paths->items[i] = NULL;
+  }
+  for (size_t i = 0; i < dataset->count; ++i) MK_TRY(mk_text_copy(&dataset->entries[i].kind, kind));
+  return MKD_OK;
+}
+
+static mkd_status open_all(mkd_dataset *dataset, const char *folder, const char *kind)
+{
+  mk_list paths = {0};
+  mkd_status status = mk_walk_images(&paths, folder);
+  if (status == MKD_OK) status = take_paths(dataset, &paths, kind);
+  mk_list_free(&paths);
+  return status;
+}
+
+static mkd_status open_file(mkd_dataset *dataset, const char *path, mkd_split split)
+{
+  if (split == MKD_SPLIT_TEST)
+    return mk_fail(MKD_ERROR_DATA, "%s: is a file, which tells no label; " LAYOUT, path);
+  MK_TRY(mk_alloc(&dataset->entries, 1, sizeof *dataset->entries));
+  dataset->count = 1;
+  MK_TRY(mk_text_copy(&dataset->entries[0].path, path));
+  return mk_text_copy(&dataset->entries[0].kind, split == MKD_SPLIT_TRAIN ? "good" : "");
+}
+
+/* ---- Training images ------------------------------------------------------------------------- */
+
+static mkd_status is_folder_in(bool *yes, const char *folder, const char *name)
+{
+  char *path;
+  MK_TRY(mk_path_join(&path, folder, name));
+  *yes = mk_is_folder(path);
+  mk_free(path);
+  return MKD_OK;
+}
+
+/* Appends ", name" to `*text`, and "..." in place of the names after the tenth. */
+static mkd_status append_category(char **text, size_t count, const char *name)
+{
+  enum { SHOWN = 10 };
+  if (count > SHOWN) return MKD_OK;
+  char *longer;
+  MK_TRY(mk_text_format(&longer, "%s%s%s", *text ? *text : "", *text ? ", " : "",
+                        count == SHOWN ? "..." : name));
+  mk_free(*text);
+  *text = longer;
+  return MKD_OK;
+}
+
+/* Training on all categories at once, test images and masks included, is never what is meant. */
+static mkd_status refuse_categories(const char *folder)
+{
+  mk_list names = {0};
+  char *found = NULL, *example = NULL;
+  size_t count = 0;
+  mkd_status status = mk_list_folder(&names, folder);
+  for (size_t i = 0; status == MKD_OK && i < names.count; ++i) {
+    char *path;
+    bool is_category = false;
+    status = mk_path_join(&path, folder, names.items[i]);
+    if (status != MKD_OK) break;
+    status = is_folder_in(&is_category, path, "train/good");
+    if (status == MKD_OK && is_category) {
+      status = append_category(&found, count++, names.items[i]);
+      if (!example) {
+        example = path;
+        path = NULL;
+      }
+    }
+    mk_free(path);
+  }
+  if (status == MKD_OK && count > 0)
+    status = mk_fail(MKD_ERROR_DATA,
+                     "%s: holds data sets in MVTec AD layout (%s); name one, for "
+                     "example %s",
+                     folder, found, example);
+  mk_list_free(&names);
+  mk_free(found);
+  mk_free(example);
+  return status;
+}
+
+static mkd_status open_train(mkd_dataset *dataset, const char *folder)
+{
+  bool train, good, masks, test_good;
+  MK_TRY(is_folder_in(&train, folder, "train"));
+  MK_TRY(is_folder_in(&good, folder, "train/good"));
+  if (good) {
+    char *path;
+    MK_TRY(mk_path_join(&path, folder, "train/good"));
+    mkd_status status = open_all(dataset, path, "good");
+    mk_free(path);
+    return status;
+  }
+  if (train)
+    return mk_fail(MKD_ERROR_DATA,
+                   "%s: has a folder train, but no train/good; put the normal "
+                   "images there, or name a folder of normal images",
+                   folder);
+  MK_TRY(is_folder_in(&masks, folder, "ground_truth"));
+  MK_TRY(is_folder_in(&test_good, folder, "test/good"));
+  if (masks || test_good)
+    return mk_fail(MKD_ERROR_DATA,
+                   "%s: has test images, but no train/good; put the normal images "
+                   "there, or name a folder of normal images",
+                   folder);
+  MK_TRY(refuse_categories(folder));
+  return open_all(dataset, folder, "good");
+}
+
+/* ---- Test images and their masks ------------------------------------------------------------- */
+
+/* Length of a path without the extension of its last name. */
+static size_t stem_length(const char *path)
+{
+  const char *dot = strrchr(path, '.');
+  return dot ? (size_t)(dot - path) : strlen(path);
+}
+
+static int compare_named(const void *left, const void *right)
+{
+  const named *a = left, *b = right;
+  int order = strcmp(a->stem, b->stem);
+  return order != 0 ? order : (a->image > b->image) - (a->image < b->image);
+}
+
+static int compare_stem(const void *key, const void *element)
+{
+  return strcmp(key, ((const named *)element)->stem);
+}
+
+static void index_free(name_index *index)
+{
+  for (size_t i = 0; i < index->count; ++i) mk_free(index->items[i].stem);
+  mk_free(index->items);
+}
+
+/* `skip` is the length of the path of test/, with its slash. */
+static mkd_status index_images(name_index *index, const mkd_dataset *dataset, size_t skip)
+{
+  MK_TRY(mk_alloc(&index->items, dataset->count, sizeof *index->items));
+  index->count = dataset->count;
+  for (size_t i = 0; i < dataset->count; ++i) {
+    const char *relative = dataset->entries[i].path + skip;
+    index->items[i].image = i;
+    MK_TRY(mk_text_copy_n(&index->items[i].stem, relative, stem_length(relative)));
+  }
+  qsort(index->items, index->count, sizeof *index->items, compare_named);
+  return MKD_OK;
+}
+
+/* The image that a mask named `stem` or `stem`_mask belongs to, or NULL. Cuts `stem`. */
+static const named *find_image(const name_index *index, char *stem)
+{
+  static const char suffix[] = "_mask";
+  size_t length = strlen(stem), tail = sizeof suffix - 1;
+  const named *found = NULL;
+  if (length > tail && strcmp(stem + length - tail, suffix) == 0) {
+    stem[length - tail] = 0;
+    found = bsearch(stem, index->items, index->count, sizeof *index->items, compare_stem);
+    if (!found) stem[length - tail] = suffix[0];
+  }
+  if (!found) found = bsearch(stem, index->items, index->count, sizeof *index->items, compare_stem);
+  return found;
+}
+
+static mkd_status pair_mask(mkd_dataset *dataset, const name_index *index, const char *mask,
+                            const char *relative)
+{
+  char *stem;
+  MK_TRY(mk_text_copy_n(&stem, relative, stem_length(relative)));
+  const named *found = find_image(index, stem);
+  mkd_status status = MKD_OK;
+  if (!found) {
+    status = mk_fail(MKD_ERROR_DATA,
+                     "%s: is a mask of no image; expected test/%s.* or, for a mask "
+                     "named <name>_mask.*, an image of that name",
+                     mask, stem);
+  } else {
+    const named *end = index->items + index->count;
+    for (int step = -1; step <= 1 && status == MKD_OK; step += 2) {
+      const named *beside = found + step;
+      if (beside >= index->items && beside < end && strcmp(beside->stem, stem) == 0)
+        status = mk_fail(MKD_ERROR_DATA,
+                         "%s: could be the mask of %s and of %s; give the images "
+                         "different names",
+                         mask, dataset->entries[found->image].path,
+                         dataset->entries[beside->image].path);
+    }
+  }
+  mk_free(stem);
+  if (status != MKD_OK) return status;
+  entry *e = &dataset->entries[found->image];
+  if (e->mask)
+    return mk_fail(MKD_ERROR_DATA, "%s: is a second mask of %s, beside %s", mask, e->path, e->mask);
+  return mk_text_copy(&e->mask, mask);
+}
+
+/* A kind of defect has all its masks or none. Entries of a kind are neighbours. */
+static mkd_status check_complete(const mkd_dataset *dataset)
+{
+  for (size_t first = 0, end; first < dataset->count; first = end) {
+    const char *kind = dataset->entries[first].kind;
+    const entry *with = NULL, *without = NULL;
+    for (end = first; end < dataset->count && strcmp(dataset->entries[end].kind, kind) == 0;
+         ++end) {
+      const entry *e = &dataset->entries[end];
+      if (e->mask)
+        with = e;
+      else if (!without)
+        without = e;
+    }
+    if (with && without && with->anomalous)
+      return mk_fail(MKD_ERROR_DATA,
+                     "%s: has no mask in ground_truth/%s, where other images of "
+                     "this kind have one; expected <name>_mask.* or <name>.*",
+                     without->path, kind);
+  }
+  return MKD_OK;
+}
+
+static mkd_status pair_masks(mkd_dataset *dataset, const char *truth, size_t skip)
+{
+  name_index index = {0};
+  mk_list masks = {0};
+  mkd_status status = index_images(&index, dataset, skip);
+  if (status == MKD_OK) status = mk_walk_images(&masks, truth);
+  for (size_t i = 0; status == MKD_OK && i < masks.count; ++i)
+    status = pair_mask(dataset, &index, masks.items[i], masks.items[i] + strlen(truth) + 1);
+  if (status == MKD_OK) status = check_complete(dataset);
+  mk_list_free(&masks);
+  index_free(&index);
+  return status;
+}
+
+static mkd_status label(mkd_dataset *dataset, size_t skip)
+{
+  for (size_t i = 0; i < dataset->count; ++i) {
+    entry *e = &dataset->entries[i];
+    const char *relative = e->path + skip, *slash = strchr(relative, '/');
+    if (!slash)
+      return mk_fail(MKD_ERROR_DATA, "%s: lies in no folder that tells its kind; " LAYOUT, e->path);
+    mk_free(e->kind);
+    MK_TRY(mk_text_copy_n(&e->kind, relative, (size_t)(slash - relative)));
+    e->anomalous = strcmp(e->kind, "good") != 0;
+  }
+  return MKD_OK;
+}
+
+static mkd_status open_test(mkd_dataset *dataset, const char *folder)
+{
+  char *test, *truth = NULL;
+  MK_TRY(mk_path_join(&test, folder, "test"));
+  size_t skip = strlen(test) + 1;
+  mkd_status status = MKD_OK;
+  if (!mk_is_folder(test))
+    status = mk_fail(MKD_ERROR_DATA, "%s: has no folder test; " LAYOUT, folder);
+  if (status == MKD_OK) status = open_all(dataset, test, "");
+  if (status == MKD_OK) status = label(dataset, skip);
+  if (status == MKD_OK) status = mk_path_join(&truth, folder, "ground_truth");
+  if (status == MKD_OK && mk_is_folder(truth)) status = pair_masks(dataset, truth, skip);
+  mk_free(test);
+  mk_free(truth);
+  return status;
+}
+
+mkd_status mkd_dataset_open(mkd_dataset **out, const char *folder, mkd_split split)
+{
+  struct stat info;
+  if (!out || !folder) return mk_fail(MKD_ERROR_ARGUMENT, "data set: no folder given");
+  if (stat(folder, &info) != 0) return mk_fail_errno(errno, folder, "cannot open");
+  mkd_dataset *dataset;
+  MK_TRY(mk_alloc(&dataset, 1, sizeof *dataset));
+  mkd_status status;
+  if (!S_ISDIR(info.st_mode))
+    status = open_file(dataset, folder, split);
+  else if (split == MKD_SPLIT_TRAIN)
+    status = open_train(dataset, folder);
+  else if (split == MKD_SPLIT_TEST)
+    status = open_test(dataset, folder);
+  else if (split == MKD_SPLIT_ALL)
+    status = open_all(dataset, folder, "");
+  else
+    status = mk_fail(MKD_ERROR_ARGUMENT, "data set: there is no split %d", (int)split);
+  if (status == MKD_OK && dataset->count == 0)
+    status = mk_fail(MKD_ERROR_DATA,
+                     "%s: no image found; looked for jpg, jpeg, png, tif, tiff, "
+                     "webp, bmp, pgm, ppm, pbm and pnm files",
+                     folder);
+  if (status != MKD_OK) {
+    mkd_dataset_destroy(dataset);
+    return status;
+  }
+  *out = dataset;
+  return MKD_OK;
+}

@@ -1,0 +1,34 @@
+/* The image files below a folder. */
+#ifndef MK_EVAL_WALK_H
+#define MK_EVAL_WALK_H
+
+#include "core/status.h"
+
+/* Texts that grow one by one. Owns everything in it. */
+typedef struct {
+  char **items;
+  size_t count, capacity;
+} mk_list;
+
+void mk_list_free(mk_list *list); /* accepts an all-zero struct */
+
+/* Joins a folder and a name by a slash. */
+mkd_status mk_path_join(char **path, const char *folder, const char *name);
+
+/* True for the name of a file that this project reads: .jpg .jpeg .png .tif .tiff .webp .bmp .pgm
+ * .ppm .pbm .pnm in any case. */
+bool mk_image_name(const char *name);
+
+/* True when `path` is a folder; links are followed. */
+bool mk_is_folder(const char *path);
+
+/* Appends the names in `folder` (files, folders, anything) that do not start with a dot, and sorts
+ * the list by bytes. */
+mkd_status mk_list_folder(mk_list *names, const char *folder);
+
+/* Appends the paths of all files below `folder` that mk_image_name accepts, and sorts the list by
+ * bytes. Names that start with a dot are skipped. Links to folders are followed, but no folder is
+ * entered twice, so loops do no harm. MKD_ERROR_DATA when folders are nested too deep. */
+mkd_status mk_walk_images(mk_list *paths, const char *folder);
+
+#endif
