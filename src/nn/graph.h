@@ -48,7 +48,8 @@ typedef struct {
 mkd_status mk_graph_create(mk_graph **graph, int input_channels);
 void mk_graph_destroy(mk_graph *graph);
 
-/* Each appends an operation and gives its index. `name` may be NULL. Weights are allocated, zero. */
+/* Each appends an operation and gives its index. `name` may be NULL. Weights are allocated, zero.
+ */
 typedef struct {
   int channels, kernel, stride, groups;
   mk_pad_mode pad_mode;
@@ -66,7 +67,11 @@ mkd_status mk_graph_max_pool(mk_graph *graph, int *index, int src, int kernel, i
                              const char *name);
 mkd_status mk_graph_add(mk_graph *graph, int *index, int src_a, int src_b, const char *name);
 
-/* Names an operation (again). */
+/* Appends a copy of `op` (name, weights and all) that reads `src_a` and `src_b` (-1 = none). These
+ * are trusted; used by functions that copy graphs. */
+mkd_status mk_graph_append_copy(mk_graph *graph, int *index, const mk_op *op, int src_a, int src_b);
+
+/* Names an operation (again): unique, printable ASCII without space; "" takes the name away. */
 mkd_status mk_graph_name(mk_graph *graph, int index, const char *name);
 
 /* Index of the operation with that name, or -1. */
@@ -78,7 +83,8 @@ void mk_conv_weights_from_oihw(mk_op *conv, int src_channels, const float *oihw)
 void mk_conv_weights_to_oihw(const mk_op *conv, int src_channels, float *oihw);
 
 /* A copy without batch norm: each is folded into the convolution before it (in evaluation mode).
- * Keeps names. Fails when a batch norm does not follow a convolution that nobody else reads. */
+ * Keeps names; of two, that of the batch norm, whose output it is. Fails when a batch norm does not
+ * follow a convolution that nobody else reads. */
 mkd_status mk_graph_fold(mk_graph **folded, const mk_graph *graph);
 
 /* A copy of the operations that `outputs` need; `mapped[i]` is the new index of `outputs[i]`. */
@@ -89,5 +95,8 @@ mkd_status mk_graph_prune(mk_graph **pruned, const mk_graph *graph, const int *o
  * hostile until checked. Weights are allocated, zero. */
 mkd_status mk_graph_to_json(char **json, const mk_graph *graph);
 mkd_status mk_graph_from_json(mk_graph **graph, const char *json);
+
+/* The same, and refuses a text that asks for more than `max_weights` numbers in all arrays. */
+mkd_status mk_graph_from_json_within(mk_graph **graph, const char *json, size_t max_weights);
 
 #endif
