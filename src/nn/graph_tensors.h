@@ -1,0 +1,24 @@
+/* A graph in a file of tensors: its operations as JSON in the metadata "<prefix>graph", and the
+ * weights as tensors in PyTorch's order, named "<prefix><operation>.weight", ".bias",
+ * ".running_mean" and ".running_var". <operation> is the operation's name, or "op<index>" when it
+ * has none. */
+#ifndef MK_NN_GRAPH_TENSORS_H
+#define MK_NN_GRAPH_TENSORS_H
+
+#include "core/safetensors.h"
+#include "nn/graph.h"
+
+mkd_status mk_graph_to_tensors(mk_tensors *tensors, const mk_graph *graph, const char *prefix);
+
+/* Fails, naming the tensor, when one is missing, has another shape than the operations ask for, or
+ * holds a NaN or infinity. Other tensors are ignored. */
+mkd_status mk_graph_from_tensors(mk_graph **graph, const mk_tensors *tensors, const char *prefix);
+
+/* MKD_ERROR_FILE that names the tensor when one of its numbers is not finite. */
+mkd_status mk_tensor_check_finite(const mk_tensor *tensor);
+
+/* A shape as text, "[64, 3, 3, 3]", cut to fit. */
+enum { MK_SHAPE_TEXT = 64 };
+const char *mk_shape_text(char text[MK_SHAPE_TEXT], const size_t *shape, int rank);
+
+#endif
