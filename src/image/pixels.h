@@ -17,8 +17,15 @@ int mk_format_bytes(mkd_pixel_format format);
 /* Checks a caller's view: pointer, size, stride, format. */
 mkd_status mk_image_check(const mkd_image *image);
 
-/* Allocates a picture, after checking the limits (NULL = defaults). `name` is for error texts. */
-mkd_status mk_picture_create(mkd_picture **picture, int width, int height, mkd_pixel_format format,
-                             const mkd_limits *limits, const char *name);
+/* Allocates a picture (black, rows without padding) after checking the limits (NULL = defaults);
+ * width and height are wide enough for what any file can claim. `name` is for error texts. */
+mkd_status mk_picture_create(mkd_picture **picture, uint64_t width, uint64_t height,
+                             mkd_pixel_format format, const mkd_limits *limits, const char *name);
+
+/* Row `y` of a picture that is being filled. */
+void *mk_picture_row(mkd_picture *picture, int y);
+
+/* Turns and mirrors the pixels as EXIF and TIFF orientation 1..8 asks for. */
+mkd_status mk_picture_orient(mkd_picture *picture, int orientation);
 
 #endif
