@@ -19,8 +19,8 @@ struct mk_writer {
 
 mkd_status mk_fail_errno(int error, const char *path, const char *doing)
 {
-  bool storage = error == ENOSPC || error == EDQUOT || error == EIO || error == EFBIG ||
-                 error == EROFS;
+  bool storage =
+      error == ENOSPC || error == EDQUOT || error == EIO || error == EFBIG || error == EROFS;
   if (error == ENOMEM) return mk_fail(MKD_ERROR_MEMORY, "%s: out of memory", path);
   return mk_fail(storage ? MKD_ERROR_STORAGE : MKD_ERROR_FILE, "%s: %s: %s", path, doing,
                  strerror(error));
@@ -43,8 +43,7 @@ static mkd_status read_all(mk_bytes *bytes, int descriptor, const char *path, ui
     if (n < 0 && errno == EINTR) continue;
     if (n <= 0) {
       mk_free(data);
-      if (n == 0)
-        return mk_fail(MKD_ERROR_FILE, "%s: became shorter while it was read", path);
+      if (n == 0) return mk_fail(MKD_ERROR_FILE, "%s: became shorter while it was read", path);
       return mk_fail_errno(errno, path, "cannot read");
     }
     done += (size_t)n;

@@ -20,7 +20,8 @@ void mk_free(void *pointer);
 /* A copy of `text` (or of its first `length` bytes). */
 mkd_status mk_text_copy(char **out, const char *text);
 mkd_status mk_text_copy_n(char **out, const char *text, size_t length);
-__attribute__((format(printf, 2, 3))) mkd_status mk_text_format(char **out, const char *format, ...);
+__attribute__((format(printf, 2, 3))) mkd_status mk_text_format(char **out, const char *format,
+                                                                ...);
 
 /* a * b, a + b with overflow check: false and *out untouched when it does not fit. */
 static inline bool mk_mul(size_t a, size_t b, size_t *out)

@@ -6,7 +6,8 @@
 
 /* Sets the calling thread's error text and returns `status`, so that `return mk_fail(...)` works.
  * The text names the file, tensor or option that is wrong, and what would be right. */
-__attribute__((format(printf, 2, 3))) mkd_status mk_fail(mkd_status status, const char *format, ...);
+__attribute__((format(printf, 2, 3))) mkd_status mk_fail(mkd_status status, const char *format,
+                                                         ...);
 
 /* Puts "context: " before the current error text; returns `status`. */
 mkd_status mk_fail_in(mkd_status status, const char *context);

@@ -66,8 +66,7 @@ static void *worker_main(void *argument)
   mk_pool *pool = self->pool;
   unsigned seen = 0;
   for (;;) {
-    for (int spin = 0; spin < SPINS && atomic_load(&pool->generation) == seen; ++spin)
-      spin_pause();
+    for (int spin = 0; spin < SPINS && atomic_load(&pool->generation) == seen; ++spin) spin_pause();
     if (atomic_load(&pool->generation) == seen) {
       pthread_mutex_lock(&pool->mutex);
       while (atomic_load(&pool->generation) == seen) pthread_cond_wait(&pool->wake, &pool->mutex);

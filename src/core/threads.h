@@ -23,7 +23,8 @@ void mk_pool_destroy(mk_pool *pool);
 /* 1 for NULL, which stands for "the calling thread alone". */
 int mk_pool_threads(const mk_pool *pool);
 
-/* Runs task(context, i, worker) for every i < count and returns when all are done. Not reentrant. */
+/* Runs task(context, i, worker) for every i < count and returns when all are done. Not reentrant.
+ */
 void mk_pool_run(mk_pool *pool, size_t count, mk_task *task, void *context);
 
 #endif

@@ -1,0 +1,303 @@
+/* The backward pass of an exec. */
+#include "nn/plan.h"
+
+#include <string.h>
+
+static void clear_range(const mk_exec *exec, const mk_step *step, int batch, size_t begin,
+                        size_t end)
+{
+  (void)batch;
+  memset(mk_value_diff(exec, step->src[0]) + begin, 0, (end - begin) * sizeof(float));
+}
+
+/* For kernels that add to the gradient of their source. */
+static void clear_source(mk_exec *exec, const mk_step *step, mk_pool *pool, int batch)
+{
+  if (step->accumulate[0]) return;
+  size_t count = (size_t)batch * mk_shape_size(exec->values[step->src[0]].shape);
+  mk_run_ranges(exec, step, pool, batch, count, 1 << 16, clear_range);
+}
+
+/* ---- Activations ----------------------------------------------------------------------------- */
+
+static void mask_range(const mk_exec *exec, const mk_step *step, int batch, size_t begin,
+                       size_t end)
+{
+  (void)batch;
+  exec->net->kernels->activation_backward(mk_value_diff(exec, step->dst) + begin,
+                                          mk_value_data(exec, step->dst) + begin, step->activation,
+                                          false, end - begin);
+}
+
+static void guided_range(const mk_exec *exec, const mk_step *step, int batch, size_t begin,
+                         size_t end)
+{
+  (void)batch;
+  exec->net->kernels->activation_backward(mk_value_diff(exec, step->dst) + begin,
+                                          mk_value_data(exec, step->dst) + begin, step->activation,
+                                          true, end - begin);
+}
+
+/* ---- Sources that get the gradient as it is: add, activations of their own ------------------- */
+
+static void pass_to(const mk_exec *exec, const mk_step *step, int source, size_t begin, size_t end)
+{
+  float *diff_src = mk_value_diff(exec, step->src[source]) + begin;
+  const float *diff_dst = mk_value_diff(exec, step->dst) + begin;
+  if (step->accumulate[source])
+    exec->net->kernels->accumulate(diff_src, diff_dst, 1, end - begin);
+  else
+    memcpy(diff_src, diff_dst, (end - begin) * sizeof *diff_src);
+}
+
+static void pass_to_first(const mk_exec *exec, const mk_step *step, int batch, size_t begin,
+                          size_t end)
+{
+  (void)batch;
+  pass_to(exec, step, 0, begin, end);
+}
+
+static void pass_to_second(const mk_exec *exec, const mk_step *step, int batch, size_t begin,
+                           size_t end)
+{
+  (void)batch;
+  pass_to(exec, step, 1, begin, end);
+}
+
+/* ---- Gradients of weights: groups of images, then their sum in order ------------------------- */
+
+static int group_count(int batch)
+{
+  return batch < MK_GRADIENT_GROUPS ? batch : MK_GRADIENT_GROUPS;
+}
+
+static int group_begin(int batch, int group)
+{
+  return batch * group / group_count(batch);
+}
+
+/* Index = group * taps + tap. */
+static void wgrad_parts(const mk_exec *exec, const mk_step *step, int batch, size_t begin,
+                        size_t end)
+{
+  mk_gather_wgrad op = {.gather = step->gather,
+                        .diff_dst = mk_value_diff(exec, step->dst),
+                        .channels = step->op->channels};
+  op.gather.batch = batch;
+  op.gather.src = step->padded ? exec->memory + step->padded_at : mk_value_data(exec, step->src[0]);
+  size_t taps = (size_t)op.gather.taps;
+  size_t tap_size = (size_t)op.gather.depth * (size_t)op.channels;
+  for (size_t i = begin; i < end; ++i) {
+    int group = (int)(i / taps), tap = (int)(i % taps);
+    float *partial =
+        exec->partial + (size_t)group * step->op->weight_count + (size_t)tap * tap_size;
+    memset(partial, 0, tap_size * sizeof *partial);
+    exec->net->kernels->gather_wgrad(&op, partial, tap, group_begin(batch, group),
+                                     group_begin(batch, group + 1));
+  }
+}
+
+static void depthwise_wgrad_parts(const mk_exec *exec, const mk_step *step, int batch, size_t begin,
+                                  size_t end)
+{
+  mk_window w = step->window;
+  w.batch = batch;
+  for (size_t group = begin; group < end; ++group) {
+    float *partial = exec->partial + group * step->op->weight_count;
+    memset(partial, 0, step->op->weight_count * sizeof *partial);
+    exec->net->kernels->depthwise_backward_weights(
+        &w, partial, mk_value_data(exec, step->src[0]), mk_value_diff(exec, step->dst),
+        group_begin(batch, (int)group), group_begin(batch, (int)group + 1));
+  }
+}
+
+static void sum_parts(const mk_exec *exec, const mk_step *step, int batch, size_t begin, size_t end)
+{
+  float *sum = step->weight_gradient + begin;
+  memcpy(sum, exec->partial + begin, (end - begin) * sizeof *sum);
+  for (int group = 1; group < group_count(batch); ++group)
+    exec->net->kernels->accumulate(
+        sum, exec->partial + (size_t)group * step->op->weight_count + begin, 1, end - begin);
+}
+
+static void bias_images(const mk_exec *exec, const mk_step *step, int batch, size_t begin,
+                        size_t end)
+{
+  (void)batch;
+  mk_shape shape = exec->values[step->dst].shape;
+  for (size_t n = begin; n < end; ++n)
+    exec->net->kernels->channel_sums(exec->channel_partial + n * (size_t)shape.channels,
+                                     mk_value_diff(exec, step->dst) + n * mk_shape_size(shape),
+                                     shape.channels, (size_t)shape.height * (size_t)shape.width);
+}
+
+static void conv_weight_gradients(mk_exec *exec, const mk_step *step, mk_pool *pool, int batch)
+{
+  size_t groups = (size_t)group_count(batch);
+  if (step->op->groups == 1)
+    mk_run_ranges(exec, step, pool, batch, groups * (size_t)step->gather.taps, 1, wgrad_parts);
+  else
+    mk_run_ranges(exec, step, pool, batch, groups, 1, depthwise_wgrad_parts);
+  mk_run_ranges(exec, step, pool, batch, step->op->weight_count, 1 << 14, sum_parts);
+  if (!step->bias_gradient) return;
+  int channels = step->op->channels;
+  memset(exec->channel_partial, 0, (size_t)batch * (size_t)channels * sizeof(double));
+  mk_run_ranges(exec, step, pool, batch, (size_t)batch, 1, bias_images);
+  for (int c = 0; c < channels; ++c)
+    step->bias_gradient[c] = (float)mk_total(exec->channel_partial, batch, channels, c);
+}
+
+/* ---- Gradients of activations ---------------------------------------------------------------- */
+
+static void conv_data_gradient(mk_exec *exec, const mk_step *step, mk_pool *pool, int batch)
+{
+  mk_shape src = exec->values[step->src[0]].shape;
+  int phases = step->op->stride * step->op->stride;
+  for (int i = 0; i < phases; ++i) {
+    const mk_phase *phase = &step->phases[i];
+    mk_gather_gemm op = {.gather = phase->gather,
+                         .packed = phase->packed,
+                         .accumulate = step->accumulate[0],
+                         .dst = mk_value_diff(exec, step->src[0]),
+                         .dst_height = src.height,
+                         .dst_width = src.width,
+                         .channels = src.channels,
+                         .dst_step = step->op->stride,
+                         .dst_y = phase->dst_y,
+                         .dst_x = phase->dst_x};
+    op.gather.batch = batch;
+    op.gather.src = mk_value_diff(exec, step->dst);
+    mk_run_gemm(exec, pool, &op);
+  }
+}
+
+static void depthwise_data_lines(const mk_exec *exec, const mk_step *step, int batch, size_t begin,
+                                 size_t end)
+{
+  mk_window w = step->window;
+  w.batch = batch;
+  exec->net->kernels->depthwise_backward_data(&w, mk_value_diff(exec, step->src[0]),
+                                              mk_value_diff(exec, step->dst), step->op->weights,
+                                              begin, end);
+}
+
+static void pool_images(const mk_exec *exec, const mk_step *step, int batch, size_t begin,
+                        size_t end)
+{
+  mk_window w = step->window;
+  w.batch = batch;
+  exec->net->kernels->max_pool_backward(
+      &w, mk_value_diff(exec, step->src[0]), mk_value_diff(exec, step->dst),
+      mk_value_data(exec, step->dst), mk_value_data(exec, step->src[0]), (int)begin, (int)end);
+}
+
+/* ---- Batch norm ------------------------------------------------------------------------------ */
+
+static void norm_sum_images(const mk_exec *exec, const mk_step *step, int batch, size_t begin,
+                            size_t end)
+{
+  mk_shape shape = exec->values[step->dst].shape;
+  size_t channels = (size_t)shape.channels;
+  for (size_t n = begin; n < end; ++n)
+    exec->net->kernels->channel_backward_sums(
+        exec->channel_partial + n * channels,
+        exec->channel_partial + ((size_t)batch + n) * channels,
+        mk_value_diff(exec, step->dst) + n * mk_shape_size(shape),
+        mk_value_data(exec, step->src[0]) + n * mk_shape_size(shape), step->mean, shape.channels,
+        (size_t)shape.height * (size_t)shape.width);
+}
+
+static void norm_rows(const mk_exec *exec, const mk_step *step, int batch, size_t begin, size_t end)
+{
+  (void)batch;
+  size_t channels = (size_t)step->op->channels;
+  const float *a = exec->coefficients, *b = a + channels, *d = b + channels;
+  exec->net->kernels->channel_backward(mk_value_diff(exec, step->src[0]) + begin * channels,
+                                       mk_value_diff(exec, step->dst) + begin * channels,
+                                       mk_value_data(exec, step->src[0]) + begin * channels, a, b,
+                                       d, step->accumulate[0], step->op->channels, end - begin);
+}
+
+/* With x' = (x - mean) r, r = inverse deviation, y = scale x' + shift and m rows:
+ *   diff_scale = sum(dy x'), diff_shift = sum(dy),
+ *   dx = scale r (dy - diff_shift / m - x' diff_scale / m)       (batch statistics)
+ *   dx = scale r dy                                              (running statistics) */
+static void batch_norm_backward(mk_exec *exec, const mk_step *step, mk_pool *pool, int batch)
+{
+  const mk_op *op = step->op;
+  mk_shape shape = exec->values[step->dst].shape;
+  double rows = (double)batch * shape.height * shape.width;
+  float *a = exec->coefficients, *b = a + op->channels, *d = b + op->channels;
+  if (exec->options.train) {
+    const double *sums = exec->channel_partial,
+                 *products = sums + (size_t)batch * (size_t)op->channels;
+    memset(exec->channel_partial, 0,
+           2 * (size_t)batch * (size_t)op->channels * sizeof *exec->channel_partial);
+    mk_run_ranges(exec, step, pool, batch, (size_t)batch, 1, norm_sum_images);
+    for (int c = 0; c < op->channels; ++c) {
+      double r = (double)step->inverse_deviation[c], scale = (double)op->weights[c] * r;
+      double diff_shift = mk_total(sums, batch, op->channels, c);
+      double diff_scale = mk_total(products, batch, op->channels, c) * r;
+      double slope = -scale * r * diff_scale / rows;
+      step->weight_gradient[c] = (float)diff_scale;
+      step->bias_gradient[c] = (float)diff_shift;
+      a[c] = (float)scale;
+      b[c] = (float)slope;
+      d[c] = (float)(-scale * diff_shift / rows - slope * (double)step->mean[c]);
+    }
+  } else {
+    for (int c = 0; c < op->channels; ++c) {
+      a[c] = op->weights[c] * step->inverse_deviation[c];
+      b[c] = d[c] = 0;
+    }
+  }
+  if (!exec->values[step->src[0]].gradient) return;
+  mk_run_ranges(exec, step, pool, batch, (size_t)batch * (size_t)(shape.height * shape.width), 512,
+                norm_rows);
+}
+
+/* ---- All of it ------------------------------------------------------------------------------- */
+
+void mk_exec_backward(mk_exec *exec, mk_pool *pool, int batch, bool guided)
+{
+  for (int i = exec->step_count - 1; i >= 0; --i) {
+    const mk_step *step = &exec->steps[i];
+    if (!exec->values[step->dst].gradient) continue;
+    mk_shape src = exec->values[step->src[0]].shape;
+    size_t count = (size_t)batch * mk_shape_size(exec->values[step->dst].shape);
+    bool to_source = exec->values[step->src[0]].gradient;
+    if (step->activation != MK_ACT_NONE)
+      mk_run_ranges(exec, step, pool, batch, count, 1 << 15, guided ? guided_range : mask_range);
+    switch (step->op->kind) {
+    case MK_OP_CONV:
+      if (step->weight_gradient) conv_weight_gradients(exec, step, pool, batch);
+      if (!to_source) break;
+      if (step->op->groups == 1) {
+        conv_data_gradient(exec, step, pool, batch);
+      } else {
+        clear_source(exec, step, pool, batch);
+        mk_run_ranges(exec, step, pool, batch, (size_t)batch * (size_t)src.height, 4,
+                      depthwise_data_lines);
+      }
+      break;
+    case MK_OP_BATCH_NORM:
+      batch_norm_backward(exec, step, pool, batch);
+      break;
+    case MK_OP_RELU:
+    case MK_OP_RELU6:
+      mk_run_ranges(exec, step, pool, batch, count, 1 << 15, pass_to_first);
+      break;
+    case MK_OP_MAX_POOL:
+      clear_source(exec, step, pool, batch);
+      mk_run_ranges(exec, step, pool, batch, (size_t)batch, 1, pool_images);
+      break;
+    case MK_OP_ADD:
+      if (to_source) mk_run_ranges(exec, step, pool, batch, count, 1 << 15, pass_to_first);
+      if (exec->values[step->src[1]].gradient)
+        mk_run_ranges(exec, step, pool, batch, count, 1 << 15, pass_to_second);
+      break;
+    case MK_OP_INPUT:
+      break;
+    }
+  }
+}

@@ -1,0 +1,372 @@
+/* Life of an exec, and its forward pass. */
+#include "nn/exec.h"
+
+#include "core/memory.h"
+#include "nn/plan.h"
+
+#include <math.h>
+#include <string.h>
+
+/* ---- Life ------------------------------------------------------------------------------------ */
+
+mkd_status mk_exec_create(mk_exec **out, const mk_net *net, const int *outputs, int output_count,
+                          const mk_exec_options *options)
+{
+  mk_exec *exec;
+  MK_TRY(mk_alloc(&exec, 1, sizeof *exec));
+  exec->net = net;
+  exec->graph = net->graph;
+  exec->options = *options;
+  exec->output_count = output_count;
+  mkd_status status = mk_alloc(&exec->values, (size_t)net->graph->count, sizeof *exec->values);
+  if (status == MKD_OK)
+    status = mk_alloc(&exec->outputs, (size_t)output_count, sizeof *exec->outputs);
+  for (int i = 0; status == MKD_OK && i < output_count; ++i) {
+    exec->outputs[i] = outputs[i];
+    exec->values[outputs[i]].wanted = true;
+  }
+  if (status == MKD_OK) status = mk_plan_shapes(exec);
+  if (status == MKD_OK) status = mk_plan_steps(exec);
+  if (status == MKD_OK) status = mk_plan_memory(exec);
+  if (status != MKD_OK) {
+    mk_exec_destroy(exec);
+    return status;
+  }
+  *out = exec;
+  return MKD_OK;
+}
+
+void mk_exec_destroy(mk_exec *exec)
+{
+  if (!exec) return;
+  for (int i = 0; i < exec->step_count; ++i) {
+    mk_step *step = &exec->steps[i];
+    mk_free(step->offsets);
+    mk_free(step->phases);
+    mk_free(step->mean);
+    mk_free(step->variance);
+    mk_free(step->inverse_deviation);
+    mk_free(step->weight_gradient);
+    mk_free(step->bias_gradient);
+  }
+  mk_free(exec->steps);
+  mk_free(exec->values);
+  mk_free(exec->outputs);
+  mk_free(exec->memory);
+  mk_free(exec->zeros);
+  mk_free(exec->partial);
+  mk_free(exec->channel_partial);
+  mk_free(exec->coefficients);
+  mk_free(exec);
+}
+
+mk_shape mk_exec_output_shape(const mk_exec *exec, int output)
+{
+  return exec->values[exec->outputs[output]].shape;
+}
+
+float *mk_exec_input(mk_exec *exec)
+{
+  return mk_value_data(exec, 0);
+}
+
+const float *mk_exec_output(const mk_exec *exec, int output)
+{
+  return mk_value_data(exec, exec->outputs[output]);
+}
+
+float *mk_exec_output_gradient(mk_exec *exec, int output)
+{
+  return mk_value_diff(exec, exec->outputs[output]);
+}
+
+const float *mk_exec_input_gradient(const mk_exec *exec)
+{
+  return mk_value_diff(exec, 0);
+}
+
+static const mk_step *step_of(const mk_exec *exec, int op)
+{
+  for (int i = 0; i < exec->step_count; ++i) {
+    if (exec->steps[i].index == op) return &exec->steps[i];
+  }
+  return NULL;
+}
+
+const float *mk_exec_weight_gradient(const mk_exec *exec, int op)
+{
+  const mk_step *step = step_of(exec, op);
+  return step ? step->weight_gradient : NULL;
+}
+
+const float *mk_exec_bias_gradient(const mk_exec *exec, int op)
+{
+  const mk_step *step = step_of(exec, op);
+  return step ? step->bias_gradient : NULL;
+}
+
+void mk_exec_update_statistics(const mk_exec *exec, mk_graph *graph)
+{
+  for (int i = 0; i < exec->step_count; ++i) {
+    const mk_step *step = &exec->steps[i];
+    if (step->op->kind != MK_OP_BATCH_NORM) continue;
+    mk_op *op = &graph->ops[step->index];
+    for (int c = 0; c < op->channels; ++c) {
+      op->mean[c] += op->momentum * (step->mean[c] - op->mean[c]);
+      op->variance[c] += op->momentum * (step->variance[c] - op->variance[c]);
+    }
+  }
+}
+
+/* ---- Ranges ---------------------------------------------------------------------------------- */
+
+typedef struct {
+  const mk_exec *exec;
+  const mk_step *step;
+  mk_range_work *work;
+  int batch;
+  size_t count, grain;
+} ranges;
+
+static void run_range(void *context, size_t index, int worker)
+{
+  (void)worker;
+  const ranges *r = context;
+  size_t begin = index * r->grain, end = begin + r->grain < r->count ? begin + r->grain : r->count;
+  r->work(r->exec, r->step, r->batch, begin, end);
+}
+
+void mk_run_ranges(const mk_exec *exec, const mk_step *step, mk_pool *pool, int batch, size_t count,
+                   size_t grain, mk_range_work *work)
+{
+  if (grain == 0) grain = 1;
+  ranges r = {exec, step, work, batch, count, grain};
+  mk_pool_run(pool, (count + grain - 1) / grain, run_range, &r);
+}
+
+/* ---- Forward --------------------------------------------------------------------------------- */
+
+static void pad_lines(const mk_exec *exec, const mk_step *step, int batch, size_t begin, size_t end)
+{
+  (void)batch;
+  mk_shape src = exec->values[step->src[0]].shape;
+  const float *data = mk_value_data(exec, step->src[0]);
+  size_t channels = (size_t)src.channels, line = (size_t)step->padded_width * channels;
+  int columns = step->padded_width - step->pad_left;
+  if (columns > src.width) columns = src.width;
+  for (size_t i = begin; i < end; ++i) {
+    float *dst = exec->memory + step->padded_at + i * line;
+    size_t n = i / (size_t)step->padded_height;
+    int y = (int)(i % (size_t)step->padded_height) - step->pad_top;
+    memset(dst, 0, line * sizeof *dst);
+    if (y < 0 || y >= src.height) continue;
+    memcpy(dst + (size_t)step->pad_left * channels,
+           data + (n * (size_t)src.height + (size_t)y) * (size_t)src.width * channels,
+           (size_t)columns * channels * sizeof *dst);
+  }
+}
+
+typedef struct {
+  const mk_kernels *kernels;
+  mk_gather_gemm op;
+  size_t rows, row_grain;
+  int panels, panel_grain;
+} gemm_job;
+
+static void gemm_part(void *context, size_t index, int worker)
+{
+  (void)worker;
+  const gemm_job *job = context;
+  size_t row_parts = (job->rows + job->row_grain - 1) / job->row_grain;
+  size_t begin = index % row_parts * job->row_grain, end = begin + job->row_grain;
+  int first = (int)(index / row_parts) * job->panel_grain, last = first + job->panel_grain;
+  job->kernels->gather_gemm(&job->op, begin, end < job->rows ? end : job->rows, first,
+                            last < job->panels ? last : job->panels);
+}
+
+void mk_run_gemm(const mk_exec *exec, mk_pool *pool, const mk_gather_gemm *op)
+{
+  const mk_kernels *kernels = exec->net->kernels;
+  gemm_job job = {.kernels = kernels, .op = *op};
+  job.rows =
+      (size_t)op->gather.batch * (size_t)op->gather.grid_height * (size_t)op->gather.grid_width;
+  if (job.rows == 0) return;
+  job.panels = (op->channels + kernels->panel - 1) / kernels->panel;
+  /* Enough parts to keep every thread busy, not so many that handing them out costs. */
+  job.row_grain = (size_t)kernels->row_tile * 32;
+  size_t row_parts = (job.rows + job.row_grain - 1) / job.row_grain;
+  size_t wanted = 4 * (size_t)mk_pool_threads(pool);
+  size_t panel_parts = row_parts >= wanted ? 1 : wanted / row_parts;
+  if (panel_parts > (size_t)job.panels) panel_parts = (size_t)job.panels;
+  job.panel_grain = (job.panels + (int)panel_parts - 1) / (int)panel_parts;
+  panel_parts = (size_t)((job.panels + job.panel_grain - 1) / job.panel_grain);
+  mk_pool_run(pool, row_parts * panel_parts, gemm_part, &job);
+}
+
+static void conv_forward(mk_exec *exec, const mk_step *step, mk_pool *pool, int batch)
+{
+  mk_shape shape = exec->values[step->dst].shape;
+  mk_gather_gemm op = {.gather = step->gather,
+                       .packed = exec->net->packed[step->index].forward,
+                       .bias = step->op->bias,
+                       .activation = step->activation,
+                       .dst = mk_value_data(exec, step->dst),
+                       .dst_height = shape.height,
+                       .dst_width = shape.width,
+                       .channels = shape.channels,
+                       .dst_step = 1};
+  op.gather.batch = batch;
+  op.gather.src = mk_value_data(exec, step->src[0]);
+  if (step->padded) {
+    mk_run_ranges(exec, step, pool, batch, (size_t)batch * (size_t)step->padded_height, 32,
+                  pad_lines);
+    op.gather.src = exec->memory + step->padded_at;
+  }
+  mk_run_gemm(exec, pool, &op);
+}
+
+static void depthwise_lines(const mk_exec *exec, const mk_step *step, int batch, size_t begin,
+                            size_t end)
+{
+  mk_window w = step->window;
+  w.batch = batch;
+  exec->net->kernels->depthwise(&w, mk_value_data(exec, step->dst),
+                                mk_value_data(exec, step->src[0]), step->op->weights,
+                                step->op->bias, step->activation, begin, end);
+}
+
+static void pool_lines(const mk_exec *exec, const mk_step *step, int batch, size_t begin,
+                       size_t end)
+{
+  mk_window w = step->window;
+  w.batch = batch;
+  exec->net->kernels->max_pool(&w, mk_value_data(exec, step->dst),
+                               mk_value_data(exec, step->src[0]), begin, end);
+}
+
+static void activation_range(const mk_exec *exec, const mk_step *step, int batch, size_t begin,
+                             size_t end)
+{
+  (void)batch;
+  exec->net->kernels->activate(mk_value_data(exec, step->dst) + begin,
+                               mk_value_data(exec, step->src[0]) + begin, step->activation,
+                               end - begin);
+}
+
+static void add_range(const mk_exec *exec, const mk_step *step, int batch, size_t begin, size_t end)
+{
+  (void)batch;
+  exec->net->kernels->add(mk_value_data(exec, step->dst) + begin,
+                          mk_value_data(exec, step->src[0]) + begin,
+                          mk_value_data(exec, step->src[1]) + begin, end - begin);
+}
+
+/* One image's sums, over which batch norm then adds up in order. */
+static void sum_images(const mk_exec *exec, const mk_step *step, int batch, size_t begin,
+                       size_t end)
+{
+  (void)batch;
+  mk_shape shape = exec->values[step->dst].shape;
+  size_t channels = (size_t)shape.channels;
+  for (size_t n = begin; n < end; ++n)
+    exec->net->kernels->channel_sums(exec->channel_partial + n * channels,
+                                     mk_value_data(exec, step->src[0]) + n * mk_shape_size(shape),
+                                     shape.channels, (size_t)shape.height * (size_t)shape.width);
+}
+
+static void square_images(const mk_exec *exec, const mk_step *step, int batch, size_t begin,
+                          size_t end)
+{
+  (void)batch;
+  mk_shape shape = exec->values[step->dst].shape;
+  size_t channels = (size_t)shape.channels;
+  for (size_t n = begin; n < end; ++n)
+    exec->net->kernels->channel_squares(
+        exec->channel_partial + n * channels,
+        mk_value_data(exec, step->src[0]) + n * mk_shape_size(shape), step->mean, shape.channels,
+        (size_t)shape.height * (size_t)shape.width);
+}
+
+static void batch_statistics(mk_exec *exec, const mk_step *step, mk_pool *pool, int batch)
+{
+  mk_shape shape = exec->values[step->dst].shape;
+  size_t bytes = (size_t)batch * (size_t)shape.channels * sizeof(double);
+  double rows = (double)batch * shape.height * shape.width;
+  memset(exec->channel_partial, 0, bytes);
+  mk_run_ranges(exec, step, pool, batch, (size_t)batch, 1, sum_images);
+  for (int c = 0; c < shape.channels; ++c)
+    step->mean[c] = (float)(mk_total(exec->channel_partial, batch, shape.channels, c) / rows);
+  memset(exec->channel_partial, 0, bytes);
+  mk_run_ranges(exec, step, pool, batch, (size_t)batch, 1, square_images);
+  for (int c = 0; c < shape.channels; ++c) {
+    double squares = mk_total(exec->channel_partial, batch, shape.channels, c);
+    step->inverse_deviation[c] = (float)(1 / sqrt(squares / rows + (double)step->op->epsilon));
+    /* The running estimate is the unbiased one, as in PyTorch. */
+    step->variance[c] = (float)(squares / (rows > 1 ? rows - 1 : 1));
+  }
+}
+
+static void affine_rows(const mk_exec *exec, const mk_step *step, int batch, size_t begin,
+                        size_t end)
+{
+  (void)batch;
+  size_t channels = (size_t)step->op->channels;
+  exec->net->kernels->channel_affine(mk_value_data(exec, step->dst) + begin * channels,
+                                     mk_value_data(exec, step->src[0]) + begin * channels,
+                                     exec->coefficients, exec->coefficients + channels,
+                                     step->activation, step->op->channels, end - begin);
+}
+
+static void batch_norm_forward(mk_exec *exec, const mk_step *step, mk_pool *pool, int batch)
+{
+  const mk_op *op = step->op;
+  mk_shape shape = exec->values[step->dst].shape;
+  if (exec->options.train) {
+    batch_statistics(exec, step, pool, batch);
+  } else {
+    for (int c = 0; c < op->channels; ++c) {
+      step->mean[c] = op->mean[c];
+      step->inverse_deviation[c] = 1 / sqrtf(op->variance[c] + op->epsilon);
+    }
+  }
+  float *scale = exec->coefficients, *shift = scale + op->channels;
+  for (int c = 0; c < op->channels; ++c) {
+    scale[c] = op->weights[c] * step->inverse_deviation[c];
+    shift[c] = op->bias[c] - step->mean[c] * scale[c];
+  }
+  mk_run_ranges(exec, step, pool, batch, (size_t)batch * (size_t)(shape.height * shape.width), 512,
+                affine_rows);
+}
+
+void mk_exec_forward(mk_exec *exec, mk_pool *pool, int batch)
+{
+  for (int i = 0; i < exec->step_count; ++i) {
+    const mk_step *step = &exec->steps[i];
+    mk_shape shape = exec->values[step->dst].shape;
+    size_t lines = (size_t)batch * (size_t)shape.height;
+    size_t count = (size_t)batch * mk_shape_size(shape);
+    switch (step->op->kind) {
+    case MK_OP_CONV:
+      if (step->op->groups == 1)
+        conv_forward(exec, step, pool, batch);
+      else
+        mk_run_ranges(exec, step, pool, batch, lines, 4, depthwise_lines);
+      break;
+    case MK_OP_BATCH_NORM:
+      batch_norm_forward(exec, step, pool, batch);
+      break;
+    case MK_OP_RELU:
+    case MK_OP_RELU6:
+      mk_run_ranges(exec, step, pool, batch, count, 1 << 15, activation_range);
+      break;
+    case MK_OP_MAX_POOL:
+      mk_run_ranges(exec, step, pool, batch, lines, 8, pool_lines);
+      break;
+    case MK_OP_ADD:
+      mk_run_ranges(exec, step, pool, batch, count, 1 << 15, add_range);
+      break;
+    case MK_OP_INPUT:
+      break;
+    }
+  }
+}

@@ -1,0 +1,8 @@
+#if defined(__x86_64__)
+#define MK_SET mk_kernels_avx2
+#define MK_SET_NAME "avx2"
+#define MK_LANES 8
+#define MK_ROW_TILE 6
+#define MK_PANEL_VECTORS 2
+#include "nn/kernels/vector.h"
+#endif

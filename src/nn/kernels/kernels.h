@@ -1,0 +1,132 @@
+/* The kernels: everything that touches activations, once in plain C (the reference) and once
+ * vectorised, compiled per instruction set.
+ *
+ * Activations are NHWC fp32. A kernel works on a range of its rows or lines, so that the caller can
+ * spread the ranges over threads; every output element is computed by one call in one fixed order,
+ * so the result does not depend on how the ranges are cut. `diff_x` is the gradient of the loss
+ * with respect to x. */
+#ifndef MK_NN_KERNELS_H
+#define MK_NN_KERNELS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+typedef enum { MK_ACT_NONE, MK_ACT_RELU, MK_ACT_RELU6 } mk_activation;
+
+/* A grid of rows, each of which gathers `taps` vectors of `depth` floats from src:
+ *   row (n, i, j) reads, for tap t, src pixel (n, i * step + dy[t], j * step + dx[t]),
+ * or zeros where that pixel is outside. Convolution forward has step = stride and one tap a kernel
+ * position; convolution backward-data has step = 1 and, for each phase of the stride, the kernel
+ * positions that meet it. `depth` may span several pixels of a source padded in advance. */
+typedef struct {
+  const float *src;
+  int batch, src_height, src_width;
+  int src_channels; /* floats from one pixel to the next */
+  int grid_height, grid_width, step;
+  int taps, depth;
+  const int *dy, *dx;
+  const float *zeros; /* depth of them */
+} mk_gather;
+
+/* dst[row][c] = activation(bias[c] + sum over taps t, d < depth of gathered[row][t][d] *
+ * weights[t][d][c]). Row (n, i, j) is dst pixel (n, i * dst_step + dst_y, j * dst_step + dst_x). */
+typedef struct {
+  mk_gather gather;
+  const float *packed; /* weights [panel][tap][depth][panel width], zero beyond `channels` */
+  const float *bias;   /* or NULL */
+  mk_activation activation;
+  bool accumulate; /* dst += instead of dst =; not with bias or activation */
+  float *dst;
+  int dst_height, dst_width, channels;
+  int dst_step, dst_y, dst_x;
+} mk_gather_gemm;
+
+/* diff_weights[t][d][c] += sum over rows of gathered[row][t][d] * diff_dst[row][c]. diff_dst has
+ * the shape of the gather's grid. */
+typedef struct {
+  mk_gather gather;
+  const float *diff_dst;
+  int channels;
+} mk_gather_wgrad;
+
+/* Depthwise convolution and max pool share their geometry. */
+typedef struct {
+  int batch, channels;
+  int src_height, src_width, dst_height, dst_width;
+  int kernel, stride, pad_top, pad_left;
+} mk_window;
+
+typedef struct {
+  double learning_rate, beta1, beta2, epsilon;
+  double correction1, correction2; /* 1 - beta^step */
+} mk_adam_step;
+
+typedef struct mk_kernels {
+  const char *name;    /* "reference", "generic", "avx2", "avx512", "neon" */
+  int row_tile, panel; /* rows and channels of one register tile */
+
+  /* Rows [row_begin, row_end) of the grid, panels [panel_begin, panel_end). */
+  void (*gather_gemm)(const mk_gather_gemm *op, size_t row_begin, size_t row_end, int panel_begin,
+                      int panel_end);
+  /* Images [image_begin, image_end), one tap: diff_weights is [depth][channels] of that tap. */
+  void (*gather_wgrad)(const mk_gather_wgrad *op, float *diff_weights, int tap, int image_begin,
+                       int image_end);
+
+  /* Lines are rows of pixels, batch * height of them. weights [kernel][kernel][channels]. */
+  void (*depthwise)(const mk_window *w, float *dst, const float *src, const float *weights,
+                    const float *bias, mk_activation activation, size_t line_begin,
+                    size_t line_end);
+  /* Lines of diff_src; adds to it. */
+  void (*depthwise_backward_data)(const mk_window *w, float *diff_src, const float *diff_dst,
+                                  const float *weights, size_t line_begin, size_t line_end);
+  /* Adds to diff_weights. */
+  void (*depthwise_backward_weights)(const mk_window *w, float *diff_weights, const float *src,
+                                     const float *diff_dst, int image_begin, int image_end);
+
+  /* No padding. Lines of dst. */
+  void (*max_pool)(const mk_window *w, float *dst, const float *src, size_t line_begin,
+                   size_t line_end);
+  /* Adds to diff_src the gradient of the first maximum of each window. */
+  void (*max_pool_backward)(const mk_window *w, float *diff_src, const float *diff_dst,
+                            const float *dst, const float *src, int image_begin, int image_end);
+
+  void (*activate)(float *dst, const float *src, mk_activation activation, size_t count);
+  /* diff *= activation'(dst); with `guided`, negative gradients are cut as well. */
+  void (*activation_backward)(float *diff, const float *dst, mk_activation activation, bool guided,
+                              size_t count);
+  void (*add)(float *dst, const float *a, const float *b, size_t count);
+  /* dst += scale * src */
+  void (*accumulate)(float *dst, const float *src, float scale, size_t count);
+
+  /* dst = a[i] * scale_a + b[i] * scale_b */
+  void (*combine)(float *dst, const float *a, float scale_a, const float *b, float scale_b,
+                  size_t count);
+  /* Sums over i of a^2, b^2, a b, (a - b)^2. */
+  void (*pair_sums)(double sums[4], const float *a, const float *b, size_t count);
+
+  /* sums[c] += sum over rows of src[row][c]; and of (src[row][c] - mean[c])^2. */
+  void (*channel_sums)(double *sums, const float *src, int channels, size_t rows);
+  void (*channel_squares)(double *sums, const float *src, const float *mean, int channels,
+                          size_t rows);
+  /* dst = activation(src * scale[c] + shift[c]) */
+  void (*channel_affine)(float *dst, const float *src, const float *scale, const float *shift,
+                         mk_activation activation, int channels, size_t rows);
+  /* sums[c] += sum of diff; products[c] += sum of diff * (src - mean[c]). */
+  void (*channel_backward_sums)(double *sums, double *products, const float *diff, const float *src,
+                                const float *mean, int channels, size_t rows);
+  /* diff_src = a[c] * diff + b[c] * src + d[c] (+ diff_src when accumulate); the three coefficients
+   * are what batch norm's backward pass comes down to. */
+  void (*channel_backward)(float *diff_src, const float *diff, const float *src, const float *a,
+                           const float *b, const float *d, bool accumulate, int channels,
+                           size_t rows);
+
+  void (*adam)(float *weights, float *first, float *second, const float *gradient,
+               const mk_adam_step *step, size_t count);
+} mk_kernels;
+
+/* The best that this machine can run. */
+const mk_kernels *mk_kernels_best(void);
+/* All that this machine can run, the reference first; returns their number, at most `room`. */
+int mk_kernels_list(const mk_kernels **list, int room);
+
+#endif

@@ -1,0 +1,101 @@
+/* What an exec does, step by step, and where its memory is. Private to nn/. */
+#ifndef MK_NN_PLAN_H
+#define MK_NN_PLAN_H
+
+#include "nn/exec.h"
+
+/* Images whose weight gradients are summed by one task: the sums over tasks run in order, so the
+ * number of groups may depend on the batch but never on the threads. */
+enum { MK_GRADIENT_GROUPS = 8 };
+
+typedef struct {
+  mk_gather gather; /* without src and batch */
+  int dst_y, dst_x;
+  const float *packed;
+} mk_phase;
+
+typedef struct {
+  const mk_op *op;
+  int index;  /* of op, which owns the weights */
+  int src[2]; /* operations whose outputs are read */
+  int dst;    /* operation whose output is written: op itself, or the activation fused into it */
+  mk_activation activation;
+  bool accumulate[2]; /* backward adds to the gradient of src[i] instead of setting it */
+
+  mk_gather gather; /* dense convolution; without src and batch */
+  int *offsets;     /* memory of all dy and dx of this step */
+  mk_phase *phases; /* of backward-data: stride * stride */
+  mk_window window; /* depthwise and pool; without batch */
+
+  /* Dense convolutions of few channels read a copy with the padding written out, so that one row of
+   * the kernel is one contiguous stretch. */
+  bool padded;
+  int padded_height, padded_width, pad_top, pad_left;
+  size_t padded_at; /* offset in memory */
+
+  float *mean, *inverse_deviation, *variance; /* batch norm: of the last batch */
+  float *weight_gradient, *bias_gradient;
+} mk_step;
+
+typedef struct {
+  mk_shape shape;
+  bool wanted;             /* an output of the exec */
+  bool gradient;           /* its gradient is needed */
+  size_t data_at, diff_at; /* offsets in memory, in floats */
+} mk_value;
+
+struct mk_exec {
+  const mk_net *net;
+  const mk_graph *graph;
+  mk_exec_options options;
+  int *outputs;
+  int output_count;
+
+  mk_value *values; /* [graph->count] */
+  mk_step *steps;
+  int step_count;
+
+  float *memory;
+  float *zeros;
+  float *partial;          /* [MK_GRADIENT_GROUPS][largest weights] */
+  double *channel_partial; /* [2][batch][most channels] */
+  float *coefficients;     /* [3][most channels] */
+};
+
+mkd_status mk_plan_shapes(mk_exec *exec);
+mkd_status mk_plan_steps(mk_exec *exec);
+mkd_status mk_plan_memory(mk_exec *exec);
+
+static inline float *mk_value_data(const mk_exec *exec, int op)
+{
+  return exec->memory + exec->values[op].data_at;
+}
+
+static inline float *mk_value_diff(const mk_exec *exec, int op)
+{
+  return exec->memory + exec->values[op].diff_at;
+}
+
+static inline size_t mk_shape_size(mk_shape shape)
+{
+  return (size_t)shape.height * (size_t)shape.width * (size_t)shape.channels;
+}
+
+/* Sum over images of one channel of partial [batch][channels], in order. */
+static inline double mk_total(const double *partial, int batch, int channels, int c)
+{
+  double sum = 0;
+  for (int n = 0; n < batch; ++n) sum += partial[(size_t)n * (size_t)channels + (size_t)c];
+  return sum;
+}
+
+/* Calls work(exec, step, batch, begin, end) for stretches of `grain` of 0 .. count - 1. */
+typedef void mk_range_work(const mk_exec *exec, const mk_step *step, int batch, size_t begin,
+                           size_t end);
+void mk_run_ranges(const mk_exec *exec, const mk_step *step, mk_pool *pool, int batch, size_t count,
+                   size_t grain, mk_range_work *work);
+
+/* Spreads one gather_gemm over the pool. */
+void mk_run_gemm(const mk_exec *exec, mk_pool *pool, const mk_gather_gemm *op);
+
+#endif
