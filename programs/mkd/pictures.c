@@ -1,0 +1,91 @@
+#include "pictures.h"
+
+#include "cli.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* Makes all folders on the way to `path`. */
+static mkd_status make_parents(char *path)
+{
+  for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+    *slash = '\0';
+    mkd_status status = MKD_OK;
+    if (mkdir(path, 0777) != 0 && errno != EEXIST)
+      status = refuse(errno == ENOSPC || errno == EDQUOT || errno == EROFS ? MKD_ERROR_STORAGE
+                                                                           : MKD_ERROR_FILE,
+                      "%s: cannot make this folder: %s", path, strerror(errno));
+    *slash = '/';
+    if (status != MKD_OK) return status;
+  }
+  return MKD_OK;
+}
+
+/* The ends of the colour scale. They are the same for all images if the map is calibrated, with the
+ * threshold in the middle, so that colours can be compared. */
+static mkd_overlay_options colour_scale(const mkd_result *result)
+{
+  mkd_overlay_options options = {.size = sizeof options, .threshold = NAN};
+  double low = result->map_mean_normal, threshold = result->threshold.map;
+  if (result->map_calibrated && threshold > low) {
+    options.low = low;
+    options.high = threshold + (threshold - low);
+    options.threshold = threshold;
+    return options;
+  }
+  const mkd_map *map = &result->map;
+  size_t count = (size_t)map->width * (size_t)map->height;
+  float least = map->data[0];
+  for (size_t i = 1; i < count; ++i) least = fminf(least, map->data[i]);
+  options.low = least;
+  options.high = result->map_max > least ? result->map_max : options.low + 1;
+  return options;
+}
+
+static mkd_status save_overlay(const char *path, const mkd_image *image, const mkd_result *result)
+{
+  mkd_overlay_options options = colour_scale(result);
+  return mkd_overlay_save(path, image, &result->map, &options);
+}
+
+static mkd_status save_mask(const char *path, const mkd_image *image, const mkd_result *result)
+{
+  (void)image;
+  if (!result->map_calibrated)
+    return refuse(
+        MKD_ERROR_ARGUMENT,
+        "--masks: the model has no threshold for maps of this kind; leave out --localize, "
+        "or run mkd calibrate with the same --localize first");
+  return mkd_mask_save(path, &result->map, result->threshold.map);
+}
+
+static mkd_status save_map(const char *path, const mkd_image *image, const mkd_result *result)
+{
+  (void)image;
+  return mkd_map_save(path, &result->map);
+}
+
+mkd_status pictures_save(const picture_folders *folders, const char *name, const mkd_image *image,
+                         const mkd_result *result)
+{
+  const struct {
+    const char *folder, *suffix;
+    mkd_status (*save)(const char *path, const mkd_image *image, const mkd_result *result);
+  } kinds[] = {
+      {folders->maps, ".map.tiff", save_map},
+      {folders->overlays, ".overlay.png", save_overlay},
+      {folders->masks, ".mask.png", save_mask},
+  };
+  for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; ++i) {
+    if (!kinds[i].folder) continue;
+    char *path = text_format("%s/%s%s", kinds[i].folder, name, kinds[i].suffix);
+    mkd_status status = make_parents(path);
+    if (status == MKD_OK) status = kinds[i].save(path, image, result);
+    free(path);
+    if (status != MKD_OK) return status;
+  }
+  return MKD_OK;
+}

@@ -1,0 +1,16 @@
+/* Pictures of results: maps, overlays and masks in the folders that the user names. */
+#ifndef PICTURES_H
+#define PICTURES_H
+
+#include <mkd/mkd.h>
+
+typedef struct {
+  const char *maps, *overlays, *masks; /* folders, made when needed; NULL = not wanted */
+} picture_folders;
+
+/* Writes what is wanted as FOLDER/`name`.map.tiff, .overlay.png, .mask.png. Because the name of the
+ * image stays whole, a.png and a.jpg do not collide, nor do the kinds within one folder. */
+mkd_status pictures_save(const picture_folders *folders, const char *name, const mkd_image *image,
+                         const mkd_result *result);
+
+#endif

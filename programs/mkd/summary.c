@@ -1,0 +1,12 @@
+#include "summary.h"
+
+#include <stdio.h>
+
+void summary_threshold(const mkd_threshold *threshold)
+{
+  printf("threshold  %.4f for a false-alarm rate of %g, from %zu held-out images\n",
+         threshold->score, threshold->false_alarm, threshold->held_out);
+  if (threshold->extrapolated)
+    printf("           (extrapolated: this rate needs at least %.0f held-out images)\n",
+           1 / threshold->false_alarm - 1 + 0.499999);
+}

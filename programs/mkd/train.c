@@ -1,0 +1,265 @@
+/* mkd train: from a folder of normal images to a model file. */
+#include "cli.h"
+#include "destination.h"
+#include "expert_file.h"
+#include "interrupt.h"
+#include "options.h"
+#include "progress.h"
+#include "summary.h"
+#include "verbs.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* "key=value" texts for the recipe. */
+typedef struct {
+  char **texts;
+  size_t count;
+} overrides;
+
+typedef struct {
+  const char *data, *output, *expert;
+  char *checkpoint; /* OUTPUT.ckpt */
+  overrides set;
+  bool quiet;
+  progress_bar progress;
+  double loss, held_out_loss; /* the last ones known */
+  double start;               /* seconds */
+} train_run;
+
+/* ---- Options that stand for keys of the recipe ----------------------------------------------- */
+
+static void override(overrides *set, const char *key, const char *value)
+{
+  set->texts = must_grow(set->texts, set->count + 1, sizeof *set->texts);
+  set->texts[set->count++] = text_format("%s=%s", key, value);
+}
+
+static void overrides_free(overrides *set)
+{
+  for (size_t i = 0; i < set->count; ++i) free(set->texts[i]);
+  free(set->texts);
+}
+
+static const char *parse_set(void *value, const char *text)
+{
+  const char *equals = strchr(text, '=');
+  if (!equals || equals == text) return "key=value";
+  overrides *set = value;
+  set->texts = must_grow(set->texts, set->count + 1, sizeof *set->texts);
+  set->texts[set->count++] = text_format("%s", text);
+  return NULL;
+}
+
+static const char *parse_size(void *value, const char *text)
+{
+  static const char *const expected = "a size in pixels from 1 to 16384, N or WIDTHxHEIGHT";
+  unsigned long long width, height;
+  char *copy = text_format("%s", text);
+  char *x = strchr(copy, 'x');
+  if (x) *x = '\0';
+  bool valid =
+      parse_whole(copy, 1, 16384, &width) && parse_whole(x ? x + 1 : copy, 1, 16384, &height);
+  if (valid) {
+    override(value, "input_width", copy);
+    override(value, "input_height", x ? x + 1 : copy);
+  }
+  free(copy);
+  return valid ? NULL : expected;
+}
+
+static const char *parse_count(void *value, const char *key, const char *text)
+{
+  unsigned long long number;
+  if (!parse_whole(text, 1, 1000000, &number)) return "a whole number from 1 to 1000000";
+  override(value, key, text);
+  return NULL;
+}
+
+static const char *parse_epochs(void *value, const char *text)
+{
+  return parse_count(value, "epochs", text);
+}
+
+static const char *parse_batch(void *value, const char *text)
+{
+  return parse_count(value, "batch", text);
+}
+
+static const char *parse_holdout(void *value, const char *text)
+{
+  double rate;
+  const char *expected = parse_rate(&rate, text);
+  if (!expected) override(value, "holdout", text);
+  return expected;
+}
+
+/* Length of the key of the first override that an earlier one contradicts, in `*text`; 0 if none.
+ */
+static int find_contradiction(const overrides *set, const char **text)
+{
+  for (size_t i = 0; i < set->count; ++i) {
+    size_t length = (size_t)(strchr(set->texts[i], '=') - set->texts[i]) + 1;
+    for (size_t j = 0; j < i; ++j) {
+      if (strncmp(set->texts[i], set->texts[j], length) != 0) continue;
+      *text = set->texts[i];
+      return (int)length - 1;
+    }
+  }
+  return 0;
+}
+
+/* ---- Training -------------------------------------------------------------------------------- */
+
+static bool on_progress(void *context, const mkd_progress *state)
+{
+  train_run *training = context;
+  if (!isnan(state->loss)) training->loss = state->loss;
+  if (!isnan(state->held_out_loss)) training->held_out_loss = state->held_out_loss;
+  progress_stage(&training->progress, state);
+  return !interrupted();
+}
+
+static void on_log(void *context, mkd_log_level level, const char *text)
+{
+  train_run *training = context;
+  if (level == MKD_LOG_WARNING)
+    progress_note(&training->progress, "mkd train: warning: %s", text);
+  else if (!training->quiet)
+    progress_note(&training->progress, "mkd train: %s", text);
+}
+
+static void print_summary(const train_run *training, size_t images, const mkd_threshold *threshold)
+{
+  double seconds = seconds_now() - training->start;
+  printf("model      %s\n", training->output);
+  printf("images     %zu trained on, %zu held out\n", images - threshold->held_out,
+         threshold->held_out);
+  if (!isnan(training->loss)) {
+    printf("loss       %.5g", training->loss);
+    if (!isnan(training->held_out_loss)) printf(" (held out %.5g)", training->held_out_loss);
+    putchar('\n');
+  }
+  summary_threshold(threshold);
+  printf("time       %.0f:%02.0f min\n", floor(seconds / 60), floor(fmod(seconds, 60)));
+}
+
+/* What becomes of the state of a training that has not ended in a model. */
+static void say_how_to_resume(const train_run *training)
+{
+  if (access(training->checkpoint, F_OK) == 0)
+    complain("train", "the state so far is in %s; the same command with --resume goes on from it",
+             training->checkpoint);
+}
+
+static void mention_checkpoint(train_run *training, bool resume)
+{
+  bool exists = access(training->checkpoint, F_OK) == 0;
+  if (resume && !exists)
+    on_log(training, MKD_LOG_WARNING, "there is no checkpoint to resume from; starting anew");
+  if (!resume && exists)
+    on_log(training, MKD_LOG_WARNING,
+           "starting anew over the checkpoint of an unfinished training; --resume would go on");
+}
+
+static mkd_status train(train_run *training, mkd_train_options *options)
+{
+  mkd_expert *expert = NULL;
+  mkd_dataset *normal = NULL;
+  mkd_detector *detector = NULL;
+  mkd_threshold threshold;
+  mkd_status status = destination_check(training->output);
+  if (status == MKD_OK) status = mkd_dataset_open(&normal, training->data, MKD_SPLIT_TRAIN);
+  if (status == MKD_OK) status = expert_open(&expert, training->expert);
+  if (status == MKD_OK) {
+    mention_checkpoint(training, options->resume);
+    status = mkd_train(&detector, expert, mkd_dataset_source(normal), options);
+  }
+  if (status == MKD_OK) status = mkd_detector_threshold(detector, options->false_alarm, &threshold);
+  if (status == MKD_OK) status = mkd_detector_save(detector, training->output);
+  progress_end(&training->progress);
+  if (status == MKD_OK) {
+    unlink(training->checkpoint);
+    print_summary(training, mkd_dataset_count(normal), &threshold);
+  }
+  mkd_detector_destroy(detector);
+  mkd_dataset_destroy(normal);
+  mkd_expert_destroy(expert);
+  return status;
+}
+
+static int parse_command_line(train_run *training, mkd_train_options *settings, int argc,
+                              char **argv)
+{
+  const option_spec options[] = {
+      {"output", 'o', "MODEL", "model file to write (needed)", parse_text, &training->output},
+      {"recipe", 0, "RECIPE", "default, paper, paper-code or a JSON file", parse_text,
+       &settings->recipe},
+      {"expert", 0, "FILE", "expert, or weights to import (default: the installed)", parse_text,
+       &training->expert},
+      {"size", 0, "SIZE", "size that images are scaled to: N or WxH", parse_size, &training->set},
+      {"epochs", 0, "N", "passes over the images", parse_epochs, &training->set},
+      {"batch", 0, "N", "images in one step", parse_batch, &training->set},
+      {"holdout", 0, "SHARE", "share of the images kept for calibration (0.2)", parse_holdout,
+       &training->set},
+      {"set", 0, "KEY=VALUE", "any other key of the recipe; may be repeated", parse_set,
+       &training->set},
+      {"false-alarm", 0, "RATE", "rate of false alarms to aim at (default 0.01)", parse_rate,
+       &settings->false_alarm},
+      {"seed", 0, "N", "same seed, same model (default 0)", parse_seed, &settings->seed},
+      {"threads", 0, "N", "threads (default: one a core)", parse_threads, &settings->threads},
+      {"cache-mem", 0, "BYTES", "memory for cached inputs, then disk (default 2G)", parse_bytes,
+       &settings->cache_memory},
+      {"resume", 0, NULL, "go on from MODEL.ckpt after an interruption", parse_switch,
+       &settings->resume},
+      {"quiet", 'q', NULL, "no progress", parse_switch, &training->quiet},
+  };
+  const command_spec command = {
+      .verb = "train",
+      .operands = "[options] DATA -o MODEL",
+      .purpose =
+          "Learns what is normal. DATA is a folder of normal images, searched recursively, or\n"
+          "an MVTec AD category, of which train/good is used.",
+      .example = "  mkd train parts/good -o parts.mkd --false-alarm 0.005",
+      .options = options,
+      .option_count = sizeof options / sizeof options[0],
+      .min_operands = 1,
+      .max_operands = 1,
+  };
+  char **operands;
+  int count;
+  int status = options_parse(&command, argc, argv, &operands, &count);
+  if (status != OPTIONS_OK) return status;
+  if (!training->output) return usage_error(&command, "-o MODEL is missing");
+  const char *key = NULL;
+  int length = find_contradiction(&training->set, &key);
+  if (length > 0) return usage_error(&command, "%.*s is set more than once", length, key);
+  training->data = operands[0];
+  return OPTIONS_OK;
+}
+
+int verb_train(int argc, char **argv)
+{
+  train_run training = {.loss = NAN, .held_out_loss = NAN, .start = seconds_now()};
+  mkd_train_options options = mkd_train_options_default();
+  int exit = parse_command_line(&training, &options, argc, argv);
+  if (exit == OPTIONS_OK) {
+    training.checkpoint = text_format("%s.ckpt", training.output);
+    training.progress = progress_start(training.quiet);
+    options.set = (const char *const *)training.set.texts;
+    options.set_count = training.set.count;
+    options.checkpoint = training.checkpoint;
+    options.progress = on_progress;
+    options.log = on_log;
+    options.context = &training;
+    mkd_status status = train(&training, &options);
+    exit = fail("train", status);
+    if (status != MKD_OK) say_how_to_resume(&training);
+    free(training.checkpoint);
+  }
+  overrides_free(&training.set);
+  return exit;
+}
