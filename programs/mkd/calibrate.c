@@ -44,17 +44,16 @@ int verb_calibrate(int argc, char **argv)
        &output},
       {"false-alarm", 0, "RATE", "rate of false alarms to aim at (default 0.01)", parse_rate,
        &settings.false_alarm},
-      {"localize", 0, "METHOD", "discrepancy, gradient, smoothgrad or gbp", parse_localize,
-       &settings.localize},
+      {"localize", 0, "METHOD", "discrepancy, gradient, smoothgrad, gbp (else MODEL's)",
+       parse_localize, &settings.localize},
       {"threads", 0, "N", "threads (default: one a core)", parse_threads, &settings.threads},
       {"quiet", 'q', NULL, "no progress", parse_switch, &quiet},
   };
   const command_spec command = {
       .verb = "calibrate",
       .operands = "[options] MODEL DATA -o MODEL2",
-      .purpose =
-          "Sets a new threshold from normal images that the model was not trained on, without\n"
-          "training. DATA is a folder of them, or an MVTec AD category (its train/good).",
+      .purpose = "Sets a new threshold from normal images that the model was not trained on. DATA\n"
+                 "is a folder of them, or an MVTec AD category (its train/good).",
       .example = "  mkd calibrate parts.mkd new-shift -o parts.mkd --false-alarm 0.001",
       .options = options,
       .option_count = sizeof options / sizeof options[0],

@@ -259,8 +259,8 @@ int verb_eval(int argc, char **argv)
   bool json = false, quiet = false;
   const option_spec options[] = {
       {"format", 0, "FORMAT", "table (default) or json", parse_format, &json},
-      {"localize", 0, "METHOD", "discrepancy, gradient, smoothgrad or gbp", parse_localize,
-       &scan.session.localize},
+      {"localize", 0, "METHOD", "discrepancy, gradient, smoothgrad, gbp (else MODEL's)",
+       parse_localize, &scan.session.localize},
       {"overlays", 0, "DIR", "write images under their maps, IMAGE.overlay.png", parse_text,
        &scan.pictures.overlays},
       {"threads", 0, "N", "threads (default: one a core)", parse_threads, &scan.session.threads},

@@ -11,8 +11,8 @@ int verb_import(int argc, char **argv)
   const char *output = NULL, *arch = NULL;
   const option_spec options[] = {
       {"output", 'o', "EXPERT", "expert file to write (needed)", parse_text, &output},
-      {"arch", 0, "NAME", "vgg11 ... vgg19, vgg11_bn ... vgg19_bn, efficientnet-lite0 ... 4",
-       parse_text, &arch},
+      {"arch", 0, "NAME", "architecture: vgg16, vgg16_bn, efficientnet-lite0, ...", parse_text,
+       &arch},
   };
   const command_spec command = {
       .verb = "import",

@@ -87,7 +87,7 @@ static void print_value(const json_t *value, int depth)
     putchar('\n');
     json_array_foreach(value, i, item)
     {
-      printf("%*s- ", 2 * (depth + 1), "");
+      printf("%*s-%s", 2 * (depth + 1), "", is_compound(item) && !is_flat_array(item) ? "" : " ");
       print_value(item, depth + 1);
     }
   }
@@ -100,13 +100,15 @@ static void print_object(const json_t *object, int depth)
   json_t *value;
   json_object_foreach((json_t *)object, key, value)
   {
-    if (!is_compound(value) && (int)strlen(key) > width) width = (int)strlen(key);
+    if ((!is_compound(value) || is_flat_array(value)) && (int)strlen(key) > width)
+      width = (int)strlen(key);
   }
   json_object_foreach((json_t *)object, key, value)
   {
     printf("%*s", 2 * depth, "");
     plain_text(stdout, key);
-    printf("%*s  ", (int)strlen(key) < width ? width - (int)strlen(key) : 0, "");
+    if (!is_compound(value) || is_flat_array(value))
+      printf("%*s  ", (int)strlen(key) < width ? width - (int)strlen(key) : 0, "");
     print_value(value, depth);
   }
 }

@@ -179,8 +179,8 @@ int verb_score(int argc, char **argv)
        &scan.pictures.overlays},
       {"masks", 0, "DIR", "write where the map is anomalous, IMAGE.mask.png", parse_text,
        &scan.pictures.masks},
-      {"localize", 0, "METHOD", "discrepancy, gradient, smoothgrad or gbp", parse_localize,
-       &scan.session.localize},
+      {"localize", 0, "METHOD", "discrepancy, gradient, smoothgrad, gbp (else MODEL's)",
+       parse_localize, &scan.session.localize},
       {"false-alarm", 0, "RATE", "use the threshold for this rate of false alarms", parse_rate,
        &scan.session.false_alarm},
       {"fail-on-anomaly", 0, NULL, "exit with status 5 if an image is anomalous", parse_switch,
@@ -192,8 +192,8 @@ int verb_score(int argc, char **argv)
       .verb = "score",
       .operands = "[options] MODEL PATH...",
       .purpose =
-          "Scores images: the higher, the more anomalous. A PATH is an image, a folder that is\n"
-          "searched recursively, or - for a list of images on standard input, one a line.",
+          "Scores images: the higher, the more anomalous. A PATH is an image, a folder that\n"
+          "is searched recursively, or - for names on standard input, one a line.",
       .example = "  mkd score parts.mkd incoming --format csv --overlays found",
       .options = options,
       .option_count = sizeof options / sizeof options[0],

@@ -1,5 +1,6 @@
 #include "summary.h"
 
+#include <math.h>
 #include <stdio.h>
 
 void summary_threshold(const mkd_threshold *threshold)
@@ -8,5 +9,5 @@ void summary_threshold(const mkd_threshold *threshold)
          threshold->score, threshold->false_alarm, threshold->held_out);
   if (threshold->extrapolated)
     printf("           (extrapolated: this rate needs at least %.0f held-out images)\n",
-           1 / threshold->false_alarm - 1 + 0.499999);
+           ceil(1 / threshold->false_alarm - 1e-9) - 1);
 }

@@ -220,9 +220,8 @@ static int parse_command_line(train_run *training, mkd_train_options *settings, 
   const command_spec command = {
       .verb = "train",
       .operands = "[options] DATA -o MODEL",
-      .purpose =
-          "Learns what is normal. DATA is a folder of normal images, searched recursively, or\n"
-          "an MVTec AD category, of which train/good is used.",
+      .purpose = "Learns what is normal. DATA is a folder of normal images, searched recursively,\n"
+                 "or an MVTec AD category, of which train/good is used.",
       .example = "  mkd train parts/good -o parts.mkd --false-alarm 0.005",
       .options = options,
       .option_count = sizeof options / sizeof options[0],
