@@ -20,6 +20,7 @@ typedef struct {
   jmp_buf jump;
   bool out_of_memory;
   char text[JMSG_LENGTH_MAX];
+  int orientation;
   const mk_encoded *file;
   mkd_picture *picture;
   uint8_t *row; /* of CMYK samples */
@@ -101,6 +102,7 @@ static mkd_status read_file(decoder *d)
   jpeg_mem_src(&d->jpeg, d->file->data, d->file->size);
   jpeg_save_markers(&d->jpeg, JPEG_APP0 + 1, 0xffff);
   jpeg_read_header(&d->jpeg, TRUE);
+  d->orientation = read_orientation(d); /* now: jpeg_finish_decompress forgets the markers */
   return read_pixels(d);
 }
 
@@ -113,7 +115,7 @@ mkd_status mk_jpeg_decode(mkd_picture **picture, const mk_encoded *file)
   d.errors.emit_message = on_message;
   d.progress.progress_monitor = on_progress;
   mkd_status status = read_file(&d);
-  if (status == MKD_OK) status = mk_picture_orient(d.picture, read_orientation(&d));
+  if (status == MKD_OK) status = mk_picture_orient(d.picture, d.orientation);
   jpeg_destroy_decompress(&d.jpeg);
   mk_free(d.row);
   if (status != MKD_OK) {
