@@ -241,19 +241,27 @@ static mkd_status index_images(name_index *index, const mkd_dataset *dataset, si
   return MKD_OK;
 }
 
-/* The image that a mask named `stem` or `stem`_mask belongs to, or NULL. Cuts `stem`. */
+/* The first image of that name, or NULL. */
+static const named *find_name(const name_index *index, const char *stem)
+{
+  const named *found =
+      bsearch(stem, index->items, index->count, sizeof *index->items, compare_stem);
+  while (found && found > index->items && strcmp(found[-1].stem, stem) == 0) --found;
+  return found;
+}
+
+/* The image that a mask named <stem>_mask or <stem> belongs to, or NULL. Cuts `stem`. */
 static const named *find_image(const name_index *index, char *stem)
 {
   static const char suffix[] = "_mask";
   size_t length = strlen(stem), tail = sizeof suffix - 1;
-  const named *found = NULL;
   if (length > tail && strcmp(stem + length - tail, suffix) == 0) {
     stem[length - tail] = 0;
-    found = bsearch(stem, index->items, index->count, sizeof *index->items, compare_stem);
-    if (!found) stem[length - tail] = suffix[0];
+    const named *found = find_name(index, stem);
+    if (found) return found;
+    stem[length - tail] = suffix[0];
   }
-  if (!found) found = bsearch(stem, index->items, index->count, sizeof *index->items, compare_stem);
-  return found;
+  return find_name(index, stem);
 }
 
 static mkd_status pair_mask(mkd_dataset *dataset, const name_index *index, const char *mask,
@@ -261,28 +269,19 @@ static mkd_status pair_mask(mkd_dataset *dataset, const name_index *index, const
 {
   char *stem;
   MK_TRY(mk_text_copy_n(&stem, relative, stem_length(relative)));
-  const named *found = find_image(index, stem);
-  mkd_status status = MKD_OK;
-  if (!found) {
-    status = mk_fail(MKD_ERROR_DATA,
-                     "%s: is a mask of no image; expected test/%s.* or, for a mask "
-                     "named <name>_mask.*, an image of that name",
-                     mask, stem);
-  } else {
-    const named *end = index->items + index->count;
-    for (int step = -1; step <= 1 && status == MKD_OK; step += 2) {
-      const named *beside = found + step;
-      if (beside >= index->items && beside < end && strcmp(beside->stem, stem) == 0)
-        status = mk_fail(MKD_ERROR_DATA,
-                         "%s: could be the mask of %s and of %s; give the images "
-                         "different names",
-                         mask, dataset->entries[found->image].path,
-                         dataset->entries[beside->image].path);
-    }
-  }
+  const named *found = find_image(index, stem), *end = index->items + index->count;
+  bool ambiguous = found && found + 1 < end && strcmp(found[1].stem, found->stem) == 0;
   mk_free(stem);
-  if (status != MKD_OK) return status;
+  if (!found)
+    return mk_fail(MKD_ERROR_DATA,
+                   "%s: is a mask of no image; expected an image test/<kind>/<name>.* for a mask "
+                   "ground_truth/<kind>/<name>_mask.* or ground_truth/<kind>/<name>.*",
+                   mask);
   entry *e = &dataset->entries[found->image];
+  if (ambiguous)
+    return mk_fail(MKD_ERROR_DATA,
+                   "%s: could be the mask of %s and of %s; give the images different names", mask,
+                   e->path, dataset->entries[found[1].image].path);
   if (e->mask)
     return mk_fail(MKD_ERROR_DATA, "%s: is a second mask of %s, beside %s", mask, e->path, e->mask);
   return mk_text_copy(&e->mask, mask);

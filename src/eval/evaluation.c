@@ -68,9 +68,11 @@ static mkd_status binarise(uint8_t **binary, bool *any, const mkd_image *mask)
   return MKD_OK;
 }
 
-/* The map at the size of the mask. */
+/* The map at the size of the mask; NULL when it has that size. */
 static mkd_status fit_map(float **fitted, const mkd_map *map, const mkd_image *mask)
 {
+  *fitted = NULL;
+  if (map->width == mask->width && map->height == mask->height) return MKD_OK;
   MK_TRY(mk_alloc(fitted, (size_t)mask->width * (size_t)mask->height, sizeof **fitted));
   return mk_upsample_plane(*fitted, mask->width, mask->height, map->data, map->width, map->height);
 }
@@ -86,7 +88,8 @@ static mkd_status add_masked(record *r, const mkd_map *map, const mkd_image *mas
                                          : "is anomalous, but its mask has no pixel above 127");
   if (status == MKD_OK) status = fit_map(&fitted, map, mask);
   if (status == MKD_OK)
-    status = mk_pixels_create(&r->pixels, fitted, any ? binary : NULL, mask->width, mask->height);
+    status = mk_pixels_create(&r->pixels, fitted ? fitted : map->data, any ? binary : NULL,
+                              mask->width, mask->height);
   r->has_pixels = status == MKD_OK;
   mk_free(binary);
   mk_free(fitted);
