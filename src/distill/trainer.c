@@ -1,0 +1,468 @@
+#include "distill/trainer.h"
+
+#include "core/hash.h"
+#include "core/memory.h"
+#include "distill/checkpoint.h"
+#include "distill/cloner.h"
+#include "distill/dataset.h"
+#include "distill/schedule.h"
+#include "nn/loss.h"
+
+#include <math.h>
+#include <string.h>
+#include <time.h>
+
+enum { STREAM_WEIGHTS = 2, STREAM_ORDER = 1000 }; /* of the random numbers */
+enum { HELD_OUT_CHECKS = 10, CHECKPOINT_SECONDS = 10 };
+
+/* Everything that lives while the cloner learns. */
+typedef struct {
+  const mk_recipe *recipe;
+  const mk_training_options *options;
+  const mk_reporter *reporter;
+  const mk_input_spec *input;
+  mk_pool *pool;
+  const mk_split *split;
+  const mk_channel_statistics *statistics;
+  int points;
+  char identity[MK_SHA256_HEX];
+
+  mk_graph *cloner;
+  int outputs[MK_MAX_POINTS];
+  mk_net *net;
+  mk_exec *exec, *evaluator; /* the latter for held-out images: running statistics */
+  mk_adam *adam;
+  int batch;
+  float *targets[MK_MAX_POINTS]; /* [batch][shape] */
+  size_t sizes[MK_MAX_POINTS];   /* of one image's activation */
+  mk_loss_point *losses;         /* [batch][points] */
+  size_t *order;                 /* [train_count] items in the order of the epoch */
+
+  mk_training_state state;
+  int epochs;
+  uint64_t steps_per_epoch, steps, start_step;
+  double start_time, saved_time;
+} trainer;
+
+static double now(void)
+{
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+/* ---- One batch ------------------------------------------------------------------------------- */
+
+typedef struct {
+  trainer *t;
+  mk_exec *exec;
+  const size_t *items;
+  int batch;
+} batch_job;
+
+static void load_item(void *context, size_t index, int worker)
+{
+  (void)worker;
+  const batch_job *job = context;
+  trainer *t = job->t;
+  const mk_store *store = t->split->store;
+  size_t item = job->items[index], begin = 0;
+  mk_input_normalise(mk_exec_input(job->exec) + index * store->input_size,
+                     mk_store_input(store, item), t->input);
+  for (int p = 0; p < t->points; ++p) {
+    float *target = t->targets[p] + index * t->sizes[p];
+    mk_store_get_targets(store, item, begin, target, t->sizes[p]);
+    begin += t->sizes[p];
+    if (!t->recipe->normalise_targets) continue;
+    const mk_channel_statistics *s = &t->statistics[p];
+    size_t channels = (size_t)s->channels;
+    for (size_t row = 0; row < t->sizes[p] / channels; ++row) {
+      for (size_t c = 0; c < channels; ++c)
+        target[row * channels + c] = (target[row * channels + c] - s->mean[c]) / s->deviation[c];
+    }
+  }
+}
+
+static void compare_item(void *context, size_t index, int worker)
+{
+  (void)worker;
+  const batch_job *job = context;
+  trainer *t = job->t;
+  for (int p = 0; p < t->points; ++p)
+    t->losses[index * (size_t)t->points + (size_t)p] =
+        mk_loss_compare(t->net->kernels, t->targets[p] + index * t->sizes[p],
+                        mk_exec_output(job->exec, p) + index * t->sizes[p], t->sizes[p]);
+}
+
+static void differentiate_item(void *context, size_t index, int worker)
+{
+  (void)worker;
+  const batch_job *job = context;
+  trainer *t = job->t;
+  double share = 1.0 / job->batch;
+  for (int p = 0; p < t->points; ++p) {
+    size_t at = index * t->sizes[p];
+    mk_loss_gradient(t->net->kernels, &t->losses[index * (size_t)t->points + (size_t)p],
+                     t->state.weight_val * share, t->state.weight_dir * share, true,
+                     mk_exec_output_gradient(job->exec, p) + at,
+                     mk_exec_output(job->exec, p) + at, t->targets[p] + at, t->sizes[p]);
+  }
+}
+
+static void forward(trainer *t, mk_exec *exec, const size_t *items, int batch)
+{
+  batch_job job = {t, exec, items, batch};
+  mk_pool_run(t->pool, (size_t)batch, load_item, &job);
+  mk_exec_forward(exec, t->pool, batch);
+  mk_pool_run(t->pool, (size_t)batch, compare_item, &job);
+}
+
+/* Sums over the batch and the critical points. */
+static mk_loss batch_loss(const trainer *t, int batch)
+{
+  mk_loss sum = {0, 0};
+  for (int i = 0; i < batch * t->points; ++i) {
+    sum.val += t->losses[i].loss.val;
+    sum.dir += t->losses[i].loss.dir;
+  }
+  return sum;
+}
+
+/* "auto": so large that the term starts at the size of the other one, on the untrained cloner. */
+static void resolve_weights(trainer *t, mk_loss loss)
+{
+  if (isnan(t->state.weight_dir))
+    t->state.weight_dir = loss.dir > 0 ? t->state.weight_val * loss.val / loss.dir : 0;
+  if (isnan(t->state.weight_val))
+    t->state.weight_val = loss.val > 0 ? t->state.weight_dir * loss.dir / loss.val : 0;
+}
+
+static mkd_status train_step(trainer *t, const size_t *items, int batch)
+{
+  forward(t, t->exec, items, batch);
+  mk_loss loss = batch_loss(t, batch);
+  resolve_weights(t, loss);
+  double total = t->state.weight_val * loss.val + t->state.weight_dir * loss.dir;
+  if (!isfinite(total))
+    return mk_fail(MKD_ERROR_DATA,
+                   "training diverged at step %llu: the loss is not finite; try a learning_rate "
+                   "below %g",
+                   (unsigned long long)t->state.step + 1, t->recipe->learning_rate);
+  t->state.epoch_loss += total;
+
+  batch_job job = {t, t->exec, items, batch};
+  mk_pool_run(t->pool, (size_t)batch, differentiate_item, &job);
+  mk_exec_backward(t->exec, t->pool, batch, false);
+  mk_rate rate = mk_schedule_at((mk_schedule)t->recipe->schedule, t->recipe->learning_rate,
+                                t->state.step, t->steps);
+  mk_adam_step_run(t->adam, t->exec, t->net->kernels, t->pool, rate.learning_rate, rate.beta1);
+  mk_exec_update_statistics(t->exec, t->cloner);
+  mk_net_pack(t->net);
+  ++t->state.step;
+  return MKD_OK;
+}
+
+static void check_held_out(trainer *t)
+{
+  double sum = 0;
+  const mk_split *split = t->split;
+  for (size_t first = 0; first < split->held_out_count; first += (size_t)t->batch) {
+    size_t left = split->held_out_count - first;
+    int batch = left < (size_t)t->batch ? (int)left : t->batch;
+    forward(t, t->evaluator, split->held_out + first, batch);
+    mk_loss loss = batch_loss(t, batch);
+    sum += t->state.weight_val * loss.val + t->state.weight_dir * loss.dir;
+  }
+  t->state.held_out_loss = sum / (double)split->held_out_count;
+}
+
+/* ---- The loop -------------------------------------------------------------------------------- */
+
+static mkd_status save_checkpoint(trainer *t)
+{
+  if (!t->options->checkpoint) return MKD_OK;
+  t->saved_time = now();
+  return mk_checkpoint_save(t->options->checkpoint, t->cloner, t->adam, &t->state, t->identity);
+}
+
+static mkd_status report_step(trainer *t, int epoch, size_t seen)
+{
+  double elapsed = now() - t->start_time, done = (double)(t->state.step - t->start_step);
+  mkd_progress progress = {
+      .stage = MKD_STAGE_DISTILL,
+      .done = t->state.step,
+      .total = t->steps,
+      .epoch = epoch + 1,
+      .epochs = t->epochs,
+      .loss = seen ? t->state.epoch_loss / (double)seen : t->state.loss,
+      .held_out_loss = t->state.held_out_loss,
+      .seconds_left = done > 0 ? elapsed / done * (double)(t->steps - t->state.step) : NAN};
+  mkd_status status = mk_report(t->reporter, &progress);
+  if (status != MKD_CANCELLED) return status;
+  MK_TRY(save_checkpoint(t));
+  return mk_fail(MKD_CANCELLED, "stopped on request");
+}
+
+/* The order of an epoch depends on seed and epoch alone, so that a resumed training finds it. */
+static void order_epoch(trainer *t, int epoch)
+{
+  memcpy(t->order, t->split->train, t->split->train_count * sizeof *t->order);
+  mk_rng rng = mk_rng_seed(t->options->seed, STREAM_ORDER + (uint64_t)epoch);
+  mk_rng_shuffle(&rng, t->order, t->split->train_count);
+}
+
+static void finish_epoch(trainer *t, int epoch)
+{
+  t->state.loss = t->state.epoch_loss / (double)t->split->train_count;
+  t->state.epoch_loss = 0;
+  int before = epoch * HELD_OUT_CHECKS / t->epochs, after = (epoch + 1) * HELD_OUT_CHECKS / t->epochs;
+  if (after > before) check_held_out(t);
+  /* The yardstick of convergence: the held-out loss when four fifths of the epochs are done. */
+  if (epoch + 1 <= t->epochs * 4 / 5) t->state.earlier_held_out_loss = t->state.held_out_loss;
+}
+
+static mkd_status run_epochs(trainer *t)
+{
+  int epoch = (int)(t->state.step / t->steps_per_epoch);
+  uint64_t in_epoch = t->state.step % t->steps_per_epoch;
+  size_t count = t->split->train_count, width = (size_t)t->batch;
+  t->start_time = t->saved_time = now();
+  t->start_step = t->state.step;
+  for (; epoch < t->epochs; ++epoch, in_epoch = 0) {
+    order_epoch(t, epoch);
+    for (; in_epoch < t->steps_per_epoch; ++in_epoch) {
+      size_t first = (size_t)in_epoch * width;
+      size_t batch = count - first < width ? count - first : width;
+      MK_TRY(train_step(t, t->order + first, (int)batch));
+      bool last = in_epoch + 1 == t->steps_per_epoch;
+      if (last) finish_epoch(t, epoch);
+      MK_TRY(report_step(t, epoch, last ? 0 : first + batch));
+      if (now() - t->saved_time > CHECKPOINT_SECONDS) MK_TRY(save_checkpoint(t));
+    }
+  }
+  return MKD_OK;
+}
+
+/* ---- Set-up ---------------------------------------------------------------------------------- */
+
+static mkd_status make_cloner(trainer *t, const mk_teacher *teacher)
+{
+  mk_point_width widths[MK_MAX_POINTS];
+  for (int p = 0; p < t->points; ++p)
+    widths[p] = (mk_point_width){t->recipe->critical_points.names[p],
+                                 teacher->graph->ops[teacher->outputs[p]].channels};
+  mk_rng rng = mk_rng_seed(t->options->seed, STREAM_WEIGHTS);
+  MK_TRY(mk_cloner_create(&t->cloner, t->outputs, t->recipe->cloner, widths, t->points,
+                          (mk_init)t->recipe->init, &rng));
+  for (int p = 0; p < t->points; ++p) {
+    mk_shape expert, cloner;
+    MK_TRY(mk_graph_shape(teacher->graph, teacher->outputs[p], t->input->height, t->input->width,
+                          &expert));
+    MK_TRY(mk_graph_shape(t->cloner, t->outputs[p], t->input->height, t->input->width, &cloner));
+    if (expert.height != cloner.height || expert.width != cloner.width)
+      return mk_fail(MKD_ERROR_ARGUMENT,
+                     "cloner: at input %dx%d, critical point %s has %dx%d positions, the expert "
+                     "%dx%d",
+                     t->input->width, t->input->height, widths[p].name, cloner.width,
+                     cloner.height, expert.width, expert.height);
+    t->sizes[p] =
+        (size_t)expert.height * (size_t)expert.width * (size_t)expert.channels;
+  }
+  return MKD_OK;
+}
+
+/* A hash of all that the result depends on. */
+static mkd_status identify(trainer *t, const mk_teacher *teacher)
+{
+  char *recipe, *text;
+  MK_TRY(mk_recipe_to_json(&recipe, t->recipe));
+  /* The images stand for themselves: a few values of each are enough to tell other ones. */
+  uint64_t sum = 0;
+  for (size_t i = 0; i < t->split->images; ++i) {
+    const uint16_t *input = mk_store_input(t->split->store, i);
+    for (size_t j = 0; j < t->split->store->input_size; j += 97)
+      sum = (sum ^ input[j]) * UINT64_C(1099511628211);
+  }
+  mkd_status status =
+      mk_text_format(&text, "%s|%llu|%zu|%llu|%s|%dx%d|%s", recipe,
+                     (unsigned long long)t->options->seed, t->split->images,
+                     (unsigned long long)sum, teacher->identity, t->input->width, t->input->height,
+                     t->net->kernels->name);
+  mk_free(recipe);
+  MK_TRY(status);
+  mk_sha256(t->identity, text, strlen(text));
+  mk_free(text);
+  return MKD_OK;
+}
+
+static mkd_status set_up(trainer *t, const mk_teacher *teacher)
+{
+  size_t train_count = t->split->train_count;
+  t->points = t->recipe->critical_points.count;
+  MK_TRY(make_cloner(t, teacher));
+  t->batch = (size_t)t->recipe->batch < train_count ? t->recipe->batch : (int)train_count;
+  t->epochs = mk_recipe_epochs(t->recipe, t->split->images);
+  t->steps_per_epoch = (train_count + (size_t)t->batch - 1) / (size_t)t->batch;
+  t->steps = t->steps_per_epoch * (uint64_t)t->epochs;
+  t->state = (mk_training_state){.weight_val = t->recipe->weight_val,
+                                 .weight_dir = t->recipe->weight_dir,
+                                 .loss = NAN,
+                                 .held_out_loss = NAN,
+                                 .earlier_held_out_loss = NAN};
+  MK_TRY(mk_net_create(&t->net, t->cloner, mk_kernels_best(), true));
+  mk_exec_options options = {
+      .batch = t->batch, .height = t->input->height, .width = t->input->width, .train = true};
+  MK_TRY(mk_exec_create(&t->exec, t->net, t->outputs, t->points, &options));
+  options.train = false;
+  MK_TRY(mk_exec_create(&t->evaluator, t->net, t->outputs, t->points, &options));
+  MK_TRY(mk_adam_create(&t->adam, t->cloner));
+  for (int p = 0; p < t->points; ++p)
+    MK_TRY(mk_alloc(&t->targets[p], (size_t)t->batch * t->sizes[p], sizeof(float)));
+  MK_TRY(mk_alloc(&t->losses, (size_t)(t->batch * t->points), sizeof *t->losses));
+  MK_TRY(mk_alloc(&t->order, train_count, sizeof *t->order));
+  MK_TRY(identify(t, teacher));
+  if (!t->options->resume || !t->options->checkpoint) return MKD_OK;
+  bool found;
+  MK_TRY(mk_checkpoint_load(t->options->checkpoint, t->cloner, t->adam, &t->state, t->identity,
+                            &found));
+  if (!found) return MKD_OK;
+  if (t->state.step > t->steps)
+    return mk_fail(MKD_ERROR_FILE, "%s: is at step %llu of %llu", t->options->checkpoint,
+                   (unsigned long long)t->state.step, (unsigned long long)t->steps);
+  mk_net_pack(t->net);
+  mk_log(t->reporter, MKD_LOG_INFO, "resumed at step %llu of %llu",
+         (unsigned long long)t->state.step, (unsigned long long)t->steps);
+  return MKD_OK;
+}
+
+static void tear_down(trainer *t)
+{
+  for (int p = 0; p < t->points; ++p) mk_free(t->targets[p]);
+  mk_free(t->losses);
+  mk_free(t->order);
+  mk_adam_destroy(t->adam);
+  mk_exec_destroy(t->exec);
+  mk_exec_destroy(t->evaluator);
+  mk_net_destroy(t->net);
+  mk_graph_destroy(t->cloner);
+}
+
+/* Folded, and pruned again, so that the outputs' new places are known. */
+static mkd_status fold_cloner(const trainer *t, mk_training *training)
+{
+  mk_graph *folded;
+  int outputs[MK_MAX_POINTS];
+  mk_graph *named = t->cloner;
+  for (int p = 0; p < t->points; ++p)
+    MK_TRY(mk_graph_name(named, t->outputs[p], t->recipe->critical_points.names[p]));
+  MK_TRY(mk_graph_fold(&folded, named));
+  mkd_status status = MKD_OK;
+  for (int p = 0; p < t->points; ++p)
+    outputs[p] = mk_graph_find(folded, t->recipe->critical_points.names[p]);
+  status = mk_graph_prune(&training->cloner, folded, outputs, t->points, training->outputs);
+  mk_graph_destroy(folded);
+  return status;
+}
+
+static void judge_convergence(const trainer *t, mk_training *training)
+{
+  double earlier = t->state.earlier_held_out_loss, last = t->state.held_out_loss;
+  training->converged = !(earlier > 0) || last > 0.9 * earlier;
+  if (!training->converged)
+    mk_log(t->reporter, MKD_LOG_WARNING,
+           "training has not converged: the held-out loss fell from %.4g to %.4g in the last fifth "
+           "of the epochs; train for more than %d epochs",
+           earlier, last, t->epochs);
+  if (training->converged && last > 2 * t->state.loss)
+    mk_log(t->reporter, MKD_LOG_WARNING,
+           "the held-out loss %.4g is far above the training loss %.4g: more normal images would "
+           "help",
+           last, t->state.loss);
+}
+
+static mkd_status distil(mk_training *training, trainer *t, const mk_teacher *teacher)
+{
+  MK_TRY(set_up(t, teacher));
+  MK_TRY(run_epochs(t));
+  training->weight_val = t->state.weight_val;
+  training->weight_dir = t->state.weight_dir;
+  training->epochs = t->epochs;
+  training->loss = t->state.loss;
+  training->held_out_loss = t->state.held_out_loss;
+  judge_convergence(t, training);
+  return fold_cloner(t, training);
+}
+
+static mkd_status run(mk_training *training, mk_split *split, mk_channel_statistics *statistics,
+                      const mk_recipe *recipe, const mk_teacher *teacher, mkd_image_source source,
+                      const mk_training_options *options, const mk_reporter *reporter,
+                      mk_pool *pool)
+{
+  size_t target_size = 0;
+  for (int p = 0; p < recipe->critical_points.count; ++p) {
+    mk_shape shape;
+    MK_TRY(mk_graph_shape(teacher->graph, teacher->outputs[p], training->input.height,
+                          training->input.width, &shape));
+    target_size += (size_t)shape.height * (size_t)shape.width * (size_t)shape.channels;
+  }
+  MK_TRY(mk_split_create(split, source.count, recipe, options->seed));
+  MK_TRY(mk_store_create(&split->store, split->images + split->train_count - split->originals,
+                         mk_input_size(&training->input), target_size,
+                         recipe->target_type == MK_TARGETS_FP16, options->cache_memory));
+  MK_TRY(mk_read_inputs(split, &training->input, recipe, source, options->seed, reporter, pool));
+  MK_TRY(mk_compute_targets(split, statistics, &training->input, teacher, recipe, reporter, pool));
+  trainer t = {.recipe = recipe,
+               .options = options,
+               .reporter = reporter,
+               .input = &training->input,
+               .pool = pool,
+               .split = split,
+               .statistics = statistics};
+  mkd_status status = distil(training, &t, teacher);
+  tear_down(&t);
+  return status;
+}
+
+mkd_status mk_train(mk_training *training, const mk_recipe *recipe, const mk_teacher *teacher,
+                    const mk_input_spec *input, mkd_image_source source,
+                    const mk_training_options *options, const mk_reporter *reporter, mk_pool *pool)
+{
+  mk_split split = {0};
+  mk_channel_statistics statistics[MK_MAX_POINTS] = {{0}};
+  *training = (mk_training){.input = *input};
+  mkd_status status = run(training, &split, statistics, recipe, teacher, source, options, reporter,
+                          pool);
+  for (int p = 0; p < MK_MAX_POINTS; ++p) {
+    if (status == MKD_OK && recipe->normalise_targets) {
+      training->target_mean[p] = statistics[p].mean;
+      training->target_deviation[p] = statistics[p].deviation;
+    } else {
+      mk_free(statistics[p].mean);
+      mk_free(statistics[p].deviation);
+    }
+  }
+  if (status == MKD_OK) {
+    training->store = split.store;
+    training->held_out = split.held_out;
+    training->held_out_count = split.held_out_count;
+    training->trained_count = split.originals;
+    split.store = NULL;
+    split.held_out = NULL;
+  } else {
+    mk_training_free(training);
+  }
+  mk_split_free(&split);
+  return status;
+}
+
+void mk_training_free(mk_training *training)
+{
+  mk_graph_destroy(training->cloner);
+  for (int p = 0; p < MK_MAX_POINTS; ++p) {
+    mk_free(training->target_mean[p]);
+    mk_free(training->target_deviation[p]);
+  }
+  mk_store_destroy(training->store);
+  mk_free(training->held_out);
+  memset(training, 0, sizeof *training);
+}
