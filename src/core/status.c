@@ -16,7 +16,7 @@ mkd_status mkd_set_error(mkd_status status, const char *text)
   return mk_fail(status, "%s", text ? text : "");
 }
 
-mkd_status mk_fail(mkd_status status, const char *format, ...)
+void mk_set_error_text(const char *format, ...)
 {
   /* The arguments may point into last_error itself. */
   char text[sizeof last_error];
@@ -25,7 +25,6 @@ mkd_status mk_fail(mkd_status status, const char *format, ...)
   vsnprintf(text, sizeof text, format, args);
   va_end(args);
   memcpy(last_error, text, sizeof text);
-  return status;
 }
 
 mkd_status mk_fail_in(mkd_status status, const char *context)

@@ -4,10 +4,18 @@
 
 #include <mkd/mkd.h>
 
-/* Sets the calling thread's error text and returns `status`, so that `return mk_fail(...)` works.
- * The text names the file, tensor or option that is wrong, and what would be right. */
-__attribute__((format(printf, 2, 3))) mkd_status mk_fail(mkd_status status, const char *format,
-                                                         ...);
+/* Sets the calling thread's error text. */
+__attribute__((format(printf, 1, 2))) void mk_set_error_text(const char *format, ...);
+
+static inline mkd_status mk_status_same(mkd_status status)
+{
+  return status;
+}
+
+/* Sets the text and gives `status`, so that `return mk_fail(...)` works. The text names the file,
+ * tensor or option that is wrong, and what would be right. A macro, so that compilers see that a
+ * failure is not MKD_OK. */
+#define mk_fail(status, ...) (mk_set_error_text(__VA_ARGS__), mk_status_same(status))
 
 /* Puts "context: " before the current error text; returns `status`. */
 mkd_status mk_fail_in(mkd_status status, const char *context);

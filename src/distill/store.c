@@ -1,8 +1,8 @@
 #include "distill/store.h"
 
 #include "core/file.h"
-#include "core/float_types.h"
 #include "core/memory.h"
+#include "core/safetensors.h"
 
 #include <errno.h>
 #include <fcntl.h>
