@@ -252,8 +252,8 @@ static void batch_norm_backward(mk_exec *exec, const mk_step *step, mk_pool *poo
     }
   }
   if (!exec->values[step->src[0]].gradient) return;
-  mk_run_ranges(exec, step, pool, batch, (size_t)batch * (size_t)(shape.height * shape.width), 512,
-                norm_rows);
+  size_t count = (size_t)batch * (size_t)shape.height * (size_t)shape.width;
+  mk_run_ranges(exec, step, pool, batch, count, 512, norm_rows);
 }
 
 /* ---- All of it ------------------------------------------------------------------------------- */

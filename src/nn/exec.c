@@ -9,9 +9,25 @@
 
 /* ---- Life ------------------------------------------------------------------------------------ */
 
+static mkd_status check_options(const mk_graph *graph, const int *outputs, int output_count,
+                                const mk_exec_options *options)
+{
+  if (options->batch < 1)
+    return mk_fail(MKD_ERROR_ARGUMENT, "batch: %d is less than 1", options->batch);
+  for (int i = 0; i < output_count; ++i) {
+    bool known = outputs[i] >= 0 && outputs[i] < graph->count;
+    for (int j = 0; j < i; ++j) known &= outputs[j] != outputs[i];
+    if (!known)
+      return mk_fail(MKD_ERROR_ARGUMENT, "output %d: operation %d is not there, or there twice", i,
+                     outputs[i]);
+  }
+  return MKD_OK;
+}
+
 mkd_status mk_exec_create(mk_exec **out, const mk_net *net, const int *outputs, int output_count,
                           const mk_exec_options *options)
 {
+  MK_TRY(check_options(net->graph, outputs, output_count, options));
   mk_exec *exec;
   MK_TRY(mk_alloc(&exec, 1, sizeof *exec));
   exec->net = net;
@@ -334,8 +350,8 @@ static void batch_norm_forward(mk_exec *exec, const mk_step *step, mk_pool *pool
     scale[c] = op->weights[c] * step->inverse_deviation[c];
     shift[c] = op->bias[c] - step->mean[c] * scale[c];
   }
-  mk_run_ranges(exec, step, pool, batch, (size_t)batch * (size_t)(shape.height * shape.width), 512,
-                affine_rows);
+  size_t rows = (size_t)batch * (size_t)shape.height * (size_t)shape.width;
+  mk_run_ranges(exec, step, pool, batch, rows, 512, affine_rows);
 }
 
 void mk_exec_forward(mk_exec *exec, mk_pool *pool, int batch)

@@ -21,9 +21,9 @@ typedef struct {
   int height, width, channels;
 } mk_shape;
 
-/* `outputs` are indices of operations whose activations the caller wants, in that order. Every
- * operation of the graph has to serve one of them. With `train` or `input_gradient`, the net has to
- * be packed for backward. The net has to outlive the exec. */
+/* `outputs` are indices of operations whose activations the caller wants, in that order, none
+ * twice. Every operation of the graph has to serve one of them (mk_graph_prune). With `train` or
+ * `input_gradient`, the net has to be packed for backward. The net has to outlive the exec. */
 mkd_status mk_exec_create(mk_exec **exec, const mk_net *net, const int *outputs, int output_count,
                           const mk_exec_options *options);
 void mk_exec_destroy(mk_exec *exec);
@@ -31,7 +31,8 @@ void mk_exec_destroy(mk_exec *exec);
 /* Shape of one image's activation at an output. */
 mk_shape mk_exec_output_shape(const mk_exec *exec, int output);
 
-/* [batch][height][width][channels], for the caller to fill before forward. */
+/* [batch][height][width][channels], for the caller to fill before every forward, which may
+ * overwrite it. */
 float *mk_exec_input(mk_exec *exec);
 
 /* Runs the first `batch` images. `pool` may be NULL. */
@@ -40,8 +41,8 @@ void mk_exec_forward(mk_exec *exec, mk_pool *pool, int batch);
 /* [batch][shape], valid until the next forward. */
 const float *mk_exec_output(const mk_exec *exec, int output);
 
-/* The gradient of the loss at an output, for the caller to fill between forward and backward; every
- * one of them, every time: backward overwrites it. */
+/* With options.train or input_gradient: the gradient of the loss at an output, for the caller to
+ * fill between forward and backward; every one of them, every time: backward overwrites it. */
 float *mk_exec_output_gradient(mk_exec *exec, int output);
 
 /* After forward with the same batch. With `guided`, negative gradients are cut at every ReLU. */

@@ -214,8 +214,21 @@ static mkd_status plan_parameters(mk_exec *exec, mk_step *step)
   return MKD_OK;
 }
 
+/* An operation that nobody reads would get no gradient. */
+static mkd_status check_readers(const mk_exec *exec)
+{
+  for (int i = 0; i < exec->graph->count; ++i) {
+    int reader;
+    if (!exec->values[i].wanted && consumers(exec->graph, i, &reader) == 0)
+      return mk_fail(MKD_ERROR_ARGUMENT, "operation %d '%s' serves no output", i,
+                     exec->graph->ops[i].name);
+  }
+  return MKD_OK;
+}
+
 mkd_status mk_plan_steps(mk_exec *exec)
 {
+  MK_TRY(check_readers(exec));
   const mk_graph *graph = exec->graph;
   size_t zeros = 1;
   for (int i = 0; i < graph->count; ++i) {
@@ -304,8 +317,9 @@ static size_t place(block *blocks, int count)
 
 static mkd_status block_size(const mk_exec *exec, size_t floats, size_t *size)
 {
+  const size_t most = SIZE_MAX >> 20; /* so that no sum over blocks overflows, nor its bytes */
   size_t all;
-  if (!mk_mul(floats, (size_t)exec->options.batch, &all) || all > SIZE_MAX / 64)
+  if (!mk_mul(floats, (size_t)exec->options.batch, &all) || all > most)
     return mk_fail_memory(SIZE_MAX);
   *size = (all + MK_ALIGNMENT - 1) / MK_ALIGNMENT * MK_ALIGNMENT;
   return MKD_OK;
@@ -335,12 +349,15 @@ static mkd_status collect_blocks(mk_exec *exec, block *blocks, int *count)
     }
     if (!produced) continue; /* fused away */
     if (value->wanted || backward) data.to = end;
-    if (value->wanted) diff.from = steps;
+    if (value->wanted) { /* the caller may write a gradient that leads nowhere */
+      diff.from = steps;
+      if (diff.to < steps) diff.to = steps;
+    }
     if (v == 0) diff.to = end;
     MK_TRY(block_size(exec, mk_shape_size(value->shape), &data.size));
     diff.size = data.size;
     blocks[(*count)++] = data;
-    if (backward && value->gradient && diff.from <= diff.to) blocks[(*count)++] = diff;
+    if (backward && (value->gradient || value->wanted)) blocks[(*count)++] = diff;
   }
   for (int i = 0; i < steps; ++i) {
     mk_step *step = &exec->steps[i];

@@ -138,8 +138,8 @@ static void gather_gemm(const mk_gather_gemm *op, size_t row_begin, size_t row_e
   if (tiles > TILES) tiles = TILES;
   size_t block = (size_t)tiles * MR;
   int n = (int)(row_begin / image_rows);
-  int i = (int)(row_begin % image_rows) / g->grid_width;
-  int j = (int)(row_begin % image_rows) % g->grid_width;
+  int i = (int)(row_begin % image_rows / (size_t)g->grid_width);
+  int j = (int)(row_begin % (size_t)g->grid_width);
 
   for (size_t first = row_begin; first < row_end; first += block) {
     int count = (int)(row_end - first < block ? row_end - first : block);
