@@ -96,6 +96,9 @@ static mkd_status open_tiff(decoder *d)
 {
   TIFFOpenOptions *options = TIFFOpenOptionsAlloc();
   if (!options) return mk_fail_memory(sizeof(void *));
+  uint64_t pixels = d->file->limits->max_pixels; /* also bounds the tables of strips */
+  TIFFOpenOptionsSetMaxSingleMemAlloc(options, pixels < PTRDIFF_MAX / 8 ? (tmsize_t)pixels * 8
+                                                                        : PTRDIFF_MAX);
   TIFFOpenOptionsSetErrorHandlerExtR(options, on_error, d);
   TIFFOpenOptionsSetWarningHandlerExtR(options, on_warning, d);
   d->tiff = TIFFClientOpenExt(d->file->name, "rm", d, on_read, on_write, on_seek, on_close, on_size,
@@ -300,6 +303,13 @@ static void convert_pixel(const decoder *d, const unsigned *samples, unsigned *c
   }
 }
 
+/* True when a row of the chunk is a row of the picture as it stands. */
+static bool rows_match(const decoder *d)
+{
+  return (d->photometric == PHOTOMETRIC_MINISBLACK || d->photometric == PHOTOMETRIC_RGB) &&
+         d->bits >= 8 && d->samples == colour_samples(d->photometric) && !d->planar;
+}
+
 static void convert_row(const decoder *d, void *to, uint32_t row, uint32_t width)
 {
   uint8_t *to8 = to;
@@ -333,7 +343,10 @@ static mkd_status read_pixels(decoder *d)
       MK_TRY(read_chunk(d, x, y, rows));
       for (uint32_t row = 0; row < rows; ++row) {
         uint8_t *to = mk_picture_row(d->picture, (int)(y + row));
-        convert_row(d, to + x * pixel, row, columns);
+        if (rows_match(d))
+          memcpy(to + x * pixel, sample_row_at(d, 0, row).base, columns * pixel);
+        else
+          convert_row(d, to + x * pixel, row, columns);
       }
     }
   }
