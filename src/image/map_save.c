@@ -40,6 +40,7 @@ static tmsize_t on_write(thandle_t handle, void *data, tmsize_t size)
 {
   buffer *b = handle;
   size_t end;
+  if (b->status != MKD_OK) return -1; /* libtiff tries again when it closes */
   if (!mk_add(b->position, (size_t)size, &end)) return -1;
   if (end > b->room) {
     size_t room = end < SIZE_MAX / 2 ? end + end / 2 : end;
