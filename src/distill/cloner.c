@@ -131,10 +131,7 @@ static mkd_status build_conv(builder *b, const statement *s, const char *rest)
   char name[MK_NAME_MAX];
   snprintf(name, sizeof name, "conv%d", ++b->convolutions);
   MK_TRY(mk_graph_conv(b->graph, &b->current, b->current, &conv, name));
-  if (norm) {
-    snprintf(name, sizeof name, "norm%d", b->convolutions);
-    MK_TRY(mk_graph_batch_norm(b->graph, &b->current, b->current, 1e-5F, 0.1F, name));
-  }
+  if (norm) MK_TRY(mk_graph_batch_norm(b->graph, &b->current, b->current, 1e-5F, 0.1F, NULL));
   if (activation >= 0)
     MK_TRY(mk_graph_activation(b->graph, &b->current, b->current, (mk_op_kind)activation, NULL));
   return MKD_OK;
@@ -146,11 +143,16 @@ static mkd_status build_point(builder *b, const statement *s)
     if (strcmp(b->points[i].name, s->words[1]) != 0) continue;
     int channels = b->graph->ops[b->current].channels;
     if (b->outputs[i] >= 0) return fail_statement(s, "is there twice");
+    for (int j = 0; j < b->point_count; ++j) {
+      if (b->outputs[j] == b->current)
+        return fail_statement(s, "is the output of another point already");
+    }
     if (channels != b->points[i].channels)
-      return mk_fail(MKD_ERROR_ARGUMENT,
-                     "cloner: point %s has %d channels, the expert has %d there; write 'expert' for "
-                     "its width",
-                     s->words[1], channels, b->points[i].channels);
+      return mk_fail(
+          MKD_ERROR_ARGUMENT,
+          "cloner: point %s has %d channels, the expert has %d there; write 'expert' for "
+          "its width",
+          s->words[1], channels, b->points[i].channels);
     b->outputs[i] = b->current;
   }
   return MKD_OK;

@@ -17,10 +17,11 @@ mkd_status mk_split_create(mk_split *split, size_t images, const mk_recipe *reci
 {
   *split = (mk_split){.images = images};
   if (images < 2)
-    return mk_fail(MKD_ERROR_DATA,
-                   "%zu image%s: training needs at least 2 normal images, one to learn from and one "
-                   "to calibrate on",
-                   images, images == 1 ? "" : "s");
+    return mk_fail(
+        MKD_ERROR_DATA,
+        "%zu image%s: training needs at least 2 normal images, one to learn from and one "
+        "to calibrate on",
+        images, images == 1 ? "" : "s");
   size_t held_out = (size_t)floor(recipe->holdout * (double)images + 0.5);
   if (held_out < 1) held_out = 1;
   if (held_out > images - 1) held_out = images - 1;
@@ -69,7 +70,7 @@ typedef struct {
   struct {
     mkd_status status;
     char text[512];
-  } *results; /* [ROUND] */
+  } * results; /* [ROUND] */
 } input_job;
 
 enum { ROUND = 16 };
@@ -195,8 +196,8 @@ static void moments_add(moments *m, const mk_kernels *kernels, const float *data
   for (size_t c = 0; c < channels; ++c) {
     double exact = sums[c] / (double)rows, error = exact - (double)mean[c];
     double step = exact - m->mean[c];
-    m->squares[c] += squares[c] - (double)rows * error * error +
-                     step * step * m->rows * (double)rows / all;
+    m->squares[c] +=
+        squares[c] - (double)rows * error * error + step * step * m->rows * (double)rows / all;
     m->mean[c] += step * (double)rows / all;
   }
   m->rows = all;
@@ -291,8 +292,8 @@ static mkd_status run_expert(target_memory *m, const mk_split *split, const mk_i
       size_t size = (size_t)shape.height * (size_t)shape.width * (size_t)shape.channels;
       for (int n = 0; n < batch; ++n) {
         if (m->trained[first + (size_t)n])
-          moments_add(&m->moments[p], m->net->kernels, mk_exec_output(m->exec, p) + (size_t)n * size,
-                      shape, m->scratch, m->mean);
+          moments_add(&m->moments[p], m->net->kernels,
+                      mk_exec_output(m->exec, p) + (size_t)n * size, shape, m->scratch, m->mean);
       }
     }
     MK_TRY(mk_report(reporter, &(mkd_progress){.stage = MKD_STAGE_TARGETS,

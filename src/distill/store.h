@@ -6,10 +6,10 @@
 #include "core/status.h"
 
 typedef struct {
-  size_t count;         /* items */
-  size_t input_size;    /* uint16 values an item */
-  size_t target_size;   /* activations an item, all critical points one after the other */
-  bool half;            /* activations as fp16, else fp32 */
+  size_t count;       /* items */
+  size_t input_size;  /* uint16 values an item */
+  size_t target_size; /* activations an item, all critical points one after the other */
+  bool half;          /* activations as fp16, else fp32 */
   size_t item_bytes;
   uint8_t *data;
   size_t mapped; /* bytes of the mapping; 0 when in memory */

@@ -104,8 +104,8 @@ static void differentiate_item(void *context, size_t index, int worker)
     size_t at = index * t->sizes[p];
     mk_loss_gradient(t->net->kernels, &t->losses[index * (size_t)t->points + (size_t)p],
                      t->state.weight_val * share, t->state.weight_dir * share, true,
-                     mk_exec_output_gradient(job->exec, p) + at,
-                     mk_exec_output(job->exec, p) + at, t->targets[p] + at, t->sizes[p]);
+                     mk_exec_output_gradient(job->exec, p) + at, mk_exec_output(job->exec, p) + at,
+                     t->targets[p] + at, t->sizes[p]);
   }
 }
 
@@ -215,7 +215,8 @@ static void finish_epoch(trainer *t, int epoch)
 {
   t->state.loss = t->state.epoch_loss / (double)t->split->train_count;
   t->state.epoch_loss = 0;
-  int before = epoch * HELD_OUT_CHECKS / t->epochs, after = (epoch + 1) * HELD_OUT_CHECKS / t->epochs;
+  int before = epoch * HELD_OUT_CHECKS / t->epochs,
+      after = (epoch + 1) * HELD_OUT_CHECKS / t->epochs;
   if (after > before) check_held_out(t);
   /* The yardstick of convergence: the held-out loss when four fifths of the epochs are done. */
   if (epoch + 1 <= t->epochs * 4 / 5) t->state.earlier_held_out_loss = t->state.held_out_loss;
@@ -263,10 +264,9 @@ static mkd_status make_cloner(trainer *t, const mk_teacher *teacher)
       return mk_fail(MKD_ERROR_ARGUMENT,
                      "cloner: at input %dx%d, critical point %s has %dx%d positions, the expert "
                      "%dx%d",
-                     t->input->width, t->input->height, widths[p].name, cloner.width,
-                     cloner.height, expert.width, expert.height);
-    t->sizes[p] =
-        (size_t)expert.height * (size_t)expert.width * (size_t)expert.channels;
+                     t->input->width, t->input->height, widths[p].name, cloner.width, cloner.height,
+                     expert.width, expert.height);
+    t->sizes[p] = (size_t)expert.height * (size_t)expert.width * (size_t)expert.channels;
   }
   return MKD_OK;
 }
@@ -283,11 +283,10 @@ static mkd_status identify(trainer *t, const mk_teacher *teacher)
     for (size_t j = 0; j < t->split->store->input_size; j += 97)
       sum = (sum ^ input[j]) * UINT64_C(1099511628211);
   }
-  mkd_status status =
-      mk_text_format(&text, "%s|%llu|%zu|%llu|%s|%dx%d|%s", recipe,
-                     (unsigned long long)t->options->seed, t->split->images,
-                     (unsigned long long)sum, teacher->identity, t->input->width, t->input->height,
-                     t->net->kernels->name);
+  mkd_status status = mk_text_format(&text, "%s|%llu|%zu|%llu|%s|%dx%d|%s", recipe,
+                                     (unsigned long long)t->options->seed, t->split->images,
+                                     (unsigned long long)sum, teacher->identity, t->input->width,
+                                     t->input->height, t->net->kernels->name);
   mk_free(recipe);
   MK_TRY(status);
   mk_sha256(t->identity, text, strlen(text));
@@ -430,8 +429,8 @@ mkd_status mk_train(mk_training *training, const mk_recipe *recipe, const mk_tea
   mk_split split = {0};
   mk_channel_statistics statistics[MK_MAX_POINTS] = {{0}};
   *training = (mk_training){.input = *input};
-  mkd_status status = run(training, &split, statistics, recipe, teacher, source, options, reporter,
-                          pool);
+  mkd_status status =
+      run(training, &split, statistics, recipe, teacher, source, options, reporter, pool);
   for (int p = 0; p < MK_MAX_POINTS; ++p) {
     if (status == MKD_OK && recipe->normalise_targets) {
       training->target_mean[p] = statistics[p].mean;

@@ -11,13 +11,13 @@
 /* The expert as training sees it: pruned to its critical points. */
 typedef struct {
   const mk_graph *graph;
-  const int *outputs; /* [recipe's critical points] */
+  const int *outputs;   /* [recipe's critical points] */
   const char *identity; /* hash: a checkpoint of another expert is refused */
 } mk_teacher;
 
 /* How the work reports; every call comes from the thread that trains. */
 typedef struct {
-  bool (*progress)(void *context, const mkd_progress *progress); /* or NULL */
+  bool (*progress)(void *context, const mkd_progress *progress);     /* or NULL */
   void (*log)(void *context, mkd_log_level level, const char *text); /* or NULL */
   void *context;
 } mk_reporter;

@@ -19,7 +19,7 @@ typedef struct {
   const char *name;
   key_type type;
   size_t offset;
-  double low, high;          /* INTEGER and REAL: inclusive range */
+  double low, high;           /* INTEGER and REAL: inclusive range */
   const char *const *choices; /* CHOICE: in the order of the enum, NULL at the end */
 } key;
 
@@ -380,8 +380,7 @@ static json_t *key_json(const mk_recipe *recipe, const key *k)
   case POINTS: {
     const mk_point_list *list = from;
     json_t *array = json_array();
-    for (int i = 0; i < list->count; ++i)
-      json_array_append_new(array, json_string(list->names[i]));
+    for (int i = 0; i < list->count; ++i) json_array_append_new(array, json_string(list->names[i]));
     return array;
   }
   case EPOCHS: {
@@ -459,7 +458,8 @@ mkd_status mk_recipe_check(const mk_recipe *r)
     return mk_fail(wrong, "recipe: warp_scale_low is above warp_scale_high");
   if ((r->resize_width && r->resize_width < r->input_width) ||
       (r->resize_height && r->resize_height < r->input_height))
-    return mk_fail(wrong, "recipe: resize_width and resize_height must not be below the input size");
+    return mk_fail(wrong,
+                   "recipe: resize_width and resize_height must not be below the input size");
   if (r->epochs.count == 0) return mk_fail(wrong, "recipe: epochs is missing");
   if (r->batch == 0 || r->input_width == 0 || r->input_height == 0 || r->learning_rate <= 0 ||
       r->holdout <= 0 || r->localize == 0)

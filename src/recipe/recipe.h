@@ -59,12 +59,12 @@ typedef struct {
   int copies, copies_below;
   mk_warp_ranges warp;
   /* score */
-  int score; /* mk_score_kind */
+  int score;                  /* mk_score_kind */
   mk_point_list score_points; /* empty: all critical points */
   /* localization */
-  int localize; /* mkd_localize */
+  int localize;    /* mkd_localize */
   int gradient_of; /* mk_gradient_of */
-  int guided; /* mk_guided */
+  int guided;      /* mk_guided */
   int smoothgrad_samples;
   double smoothgrad_sigma;
   int map_scale; /* mk_map_scale */

@@ -1,0 +1,229 @@
+#include "detect/calibrate.h"
+
+#include "core/memory.h"
+#include "detect/conformal.h"
+#include "detect/inspector.h"
+#include "detect/localize.h"
+
+#include <math.h>
+#include <string.h>
+
+/* What one image leaves behind. */
+typedef struct {
+  float *squares[MK_MAX_POINTS], *cosines;
+  double total; /* the score, when it is the total loss */
+} trace;
+
+typedef struct {
+  mkd_detector *detector;
+  const mk_calibrate_job *job;
+  mk_inspector *inspector;
+  mk_localizer *localizer;
+  mk_calibration c;
+  trace *traces; /* [count] */
+  float *map;
+  size_t done, passes;
+} calibrator;
+
+static size_t positions(mk_shape shape)
+{
+  return (size_t)shape.height * (size_t)shape.width;
+}
+
+static mkd_status report(calibrator *k)
+{
+  mkd_progress progress = {.stage = MKD_STAGE_CALIBRATE,
+                           .done = ++k->done,
+                           .total = k->passes * k->job->count,
+                           .loss = NAN,
+                           .held_out_loss = NAN,
+                           .seconds_left = NAN};
+  if (k->job->progress && !k->job->progress(k->job->progress_context, &progress))
+    return mk_fail(MKD_CANCELLED, "stopped on request");
+  return MKD_OK;
+}
+
+static mkd_status inspect(calibrator *k, size_t index)
+{
+  MK_TRY(k->job->get(k->job->context, index, mk_inspector_input(k->inspector)));
+  mk_inspect(k->inspector);
+  return MKD_OK;
+}
+
+/* ---- Differences at every location ----------------------------------------------------------- */
+
+static mkd_status copy_floats(float **copy, const float *src, size_t count)
+{
+  MK_TRY(mk_alloc(copy, count, sizeof **copy));
+  memcpy(*copy, src, count * sizeof **copy);
+  return MKD_OK;
+}
+
+static mkd_status take_trace(calibrator *k, size_t index)
+{
+  const mk_inspector *in = k->inspector;
+  trace *t = &k->traces[index];
+  MK_TRY(inspect(k, index));
+  for (int p = 0; p < k->detector->point_count; ++p)
+    MK_TRY(copy_floats(&t->squares[p], in->squares[p], positions(in->shapes[p])));
+  MK_TRY(copy_floats(&t->cosines, in->cosines, positions(in->shapes[in->deepest])));
+  if (k->detector->recipe.score == MK_SCORE_TOTAL) t->total = mk_inspector_score(in, &k->c);
+  return report(k);
+}
+
+/* A deviation of nothing must not divide by zero. */
+static double usable(double deviation, double mean)
+{
+  double least = 1e-6 * fabs(mean) + 1e-12;
+  return deviation > least ? deviation : least;
+}
+
+/* Mean and deviation of a plane over all images: `point` < 0 means the cosines. */
+static void plane_statistics(const calibrator *k, int point, double *mean, double *deviation)
+{
+  const mk_inspector *in = k->inspector;
+  size_t size = positions(in->shapes[point < 0 ? in->deepest : point]);
+  double sum = 0, squares = 0, count = (double)size * (double)k->job->count;
+  for (int pass = 0; pass < 2; ++pass) {
+    for (size_t i = 0; i < k->job->count; ++i) {
+      const float *plane = point < 0 ? k->traces[i].cosines : k->traces[i].squares[point];
+      for (size_t j = 0; j < size; ++j) {
+        double value = (double)plane[j];
+        if (pass == 0)
+          sum += value;
+        else
+          squares += (value - *mean) * (value - *mean);
+      }
+    }
+    if (pass == 0) *mean = sum / count;
+  }
+  *deviation = usable(sqrt(squares / count), *mean);
+}
+
+static void number_statistics(const double *numbers, size_t count, double *mean, double *deviation)
+{
+  double sum = 0, squares = 0;
+  for (size_t i = 0; i < count; ++i) sum += numbers[i];
+  *mean = sum / (double)count;
+  for (size_t i = 0; i < count; ++i) squares += (numbers[i] - *mean) * (numbers[i] - *mean);
+  /* One image has no spread: its parts then enter the score as they are. */
+  *deviation = count > 1 ? usable(sqrt(squares / (double)(count - 1)), *mean) : 1;
+}
+
+/* ---- Scores ---------------------------------------------------------------------------------- */
+
+static mkd_status standardised_scores(calibrator *k)
+{
+  size_t count = k->job->count;
+  double *square, *cosine;
+  MK_TRY(mk_alloc(&square, 2 * count, sizeof *square));
+  cosine = square + count;
+  mk_calibration *c = &k->c;
+  for (size_t i = 0; i < count; ++i)
+    mk_standardised_parts(k->detector, k->inspector->shapes, k->traces[i].squares,
+                          k->traces[i].cosines, c, &square[i], &cosine[i]);
+  number_statistics(square, count, &c->largest_square_mean, &c->largest_square_deviation);
+  number_statistics(cosine, count, &c->largest_cosine_mean, &c->largest_cosine_deviation);
+  for (size_t i = 0; i < count; ++i)
+    c->scores[i] = (square[i] - c->largest_square_mean) / c->largest_square_deviation +
+                   (cosine[i] - c->largest_cosine_mean) / c->largest_cosine_deviation;
+  mk_free(square);
+  return MKD_OK;
+}
+
+static mkd_status find_scores(calibrator *k)
+{
+  mk_calibration *c = &k->c;
+  for (size_t i = 0; i < k->job->count; ++i) MK_TRY(take_trace(k, i));
+  for (int p = 0; p < k->detector->point_count; ++p)
+    plane_statistics(k, p, &c->square_mean[p], &c->square_deviation[p]);
+  plane_statistics(k, -1, &c->cosine_mean, &c->cosine_deviation);
+  if (k->detector->recipe.score == MK_SCORE_STANDARDISED) return standardised_scores(k);
+  for (size_t i = 0; i < k->job->count; ++i) c->scores[i] = k->traces[i].total;
+  return MKD_OK;
+}
+
+/* ---- Maps ------------------------------------------------------------------------------------ */
+
+static mkd_status find_map(calibrator *k, size_t index, double *sum)
+{
+  const mkd_detector *d = k->detector;
+  size_t pixels = (size_t)d->input.width * (size_t)d->input.height;
+  if (mk_localize_needs_gradient(k->c.localize)) {
+    MK_TRY(inspect(k, index));
+  } else {
+    for (int p = 0; p < d->point_count; ++p)
+      memcpy(k->inspector->squares[p], k->traces[index].squares[p],
+             positions(k->inspector->shapes[p]) * sizeof(float));
+  }
+  MK_TRY(mk_localize(k->map, k->localizer, k->inspector, k->c.localize, &k->c));
+  double most = -INFINITY;
+  for (size_t i = 0; i < pixels; ++i) {
+    *sum += (double)k->map[i];
+    if ((double)k->map[i] > most) most = (double)k->map[i];
+  }
+  k->c.map_maxima[index] = most;
+  return mk_localize_needs_gradient(k->c.localize) ? report(k) : MKD_OK;
+}
+
+static mkd_status find_maps(calibrator *k)
+{
+  double sum = 0;
+  size_t pixels = (size_t)k->detector->input.width * (size_t)k->detector->input.height;
+  if (k->c.localize == MKD_LOCALIZE_NONE) return MKD_OK;
+  for (size_t i = 0; i < k->job->count; ++i) MK_TRY(find_map(k, i, &sum));
+  k->c.map_mean = sum / ((double)pixels * (double)k->job->count);
+  return MKD_OK;
+}
+
+/* ---- The whole ------------------------------------------------------------------------------- */
+
+static mkd_status run(calibrator *k, mk_pool *pool)
+{
+  mkd_detector *d = k->detector;
+  const mk_calibrate_job *job = k->job;
+  if (job->count == 0)
+    return mk_fail(MKD_ERROR_DATA, "no image: calibration needs at least one normal image");
+  if (!(job->false_alarm > 0 && job->false_alarm < 1))
+    return mk_fail(MKD_ERROR_ARGUMENT, "false-alarm rate %g is not between 0 and 1",
+                   job->false_alarm);
+  mkd_localize method = job->localize ? job->localize : (mkd_localize)d->recipe.localize;
+  bool gradients = mk_localize_needs_gradient(method);
+  k->c =
+      (mk_calibration){.held_out = job->count, .localize = method, .false_alarm = job->false_alarm};
+  k->passes = gradients ? 2 : 1;
+  MK_TRY(mk_alloc(&k->c.scores, job->count, sizeof(double)));
+  MK_TRY(mk_alloc(&k->c.map_maxima, job->count, sizeof(double)));
+  MK_TRY(mk_alloc(&k->traces, job->count, sizeof *k->traces));
+  MK_TRY(mk_alloc(&k->map, (size_t)d->input.width * (size_t)d->input.height, sizeof(float)));
+  MK_TRY(mk_inspector_create(&k->inspector, d, pool, gradients));
+  MK_TRY(mk_localizer_create(&k->localizer, d, method));
+  MK_TRY(find_scores(k));
+  /* The gradient of the excess looks at the detector's calibration. */
+  memcpy(d->calibration.square_mean, k->c.square_mean, sizeof k->c.square_mean);
+  memcpy(d->calibration.square_deviation, k->c.square_deviation, sizeof k->c.square_deviation);
+  MK_TRY(find_maps(k));
+  MK_TRY(mk_conformal_sort(k->c.scores, job->count));
+  return mk_conformal_sort(k->c.map_maxima, job->count);
+}
+
+mkd_status mk_calibrate(mkd_detector *detector, const mk_calibrate_job *job, mk_pool *pool)
+{
+  calibrator k = {.detector = detector, .job = job};
+  mkd_status status = run(&k, pool);
+  for (size_t i = 0; k.traces && i < job->count; ++i) {
+    for (int p = 0; p < MK_MAX_POINTS; ++p) mk_free(k.traces[i].squares[p]);
+    mk_free(k.traces[i].cosines);
+  }
+  mk_free(k.traces);
+  mk_free(k.map);
+  mk_inspector_destroy(k.inspector);
+  mk_localizer_destroy(k.localizer);
+  if (status == MKD_OK) {
+    mk_calibration_free(&detector->calibration);
+    detector->calibration = k.c;
+  } else {
+    mk_calibration_free(&k.c);
+  }
+  return status;
+}

@@ -1,0 +1,50 @@
+/* Runs both networks on one canonical input and compares them: what score, calibration and
+ * localization are made of. One thread's working memory; nothing is allocated per image. */
+#ifndef MK_DETECT_INSPECTOR_H
+#define MK_DETECT_INSPECTOR_H
+
+#include "core/threads.h"
+#include "detect/detector.h"
+#include "nn/exec.h"
+#include "nn/loss.h"
+
+typedef struct {
+  const mkd_detector *detector;
+  mk_pool *pool; /* or NULL */
+  mk_exec *expert, *cloner;
+  mk_net *expert_net, *cloner_net; /* own ones, packed for backward; NULL without gradients */
+  mk_shape shapes[MK_MAX_POINTS];
+  float *targets[MK_MAX_POINTS]; /* the expert's activations, normalised */
+  mk_loss_point losses[MK_MAX_POINTS];
+  float *squares[MK_MAX_POINTS]; /* per location, mean over channels of (cloner - expert)^2 */
+  float *cosines;                /* per location of the deepest point, 1 - cosine */
+  int deepest;
+  float *gradient; /* [height][width][3] of the input; with gradients */
+} mk_inspector;
+
+mkd_status mk_inspector_create(mk_inspector **inspector, const mkd_detector *detector,
+                               mk_pool *pool, bool gradients);
+void mk_inspector_destroy(mk_inspector *inspector);
+
+/* The networks' input, [height][width][3], for the caller to fill before mk_inspect. */
+float *mk_inspector_input(mk_inspector *inspector);
+
+/* Forward through both networks; fills targets, losses, squares and cosines. */
+void mk_inspect(mk_inspector *inspector);
+
+/* After mk_inspect: the gradient with respect to the input of the recipe's `gradient_of`, through
+ * both networks, into inspector->gradient. `guided` cuts negative gradients at the ReLUs that the
+ * recipe names. */
+void mk_inspector_differentiate(mk_inspector *inspector, bool guided);
+
+/* The recipe's score of the inspected input. Wants the calibration's means and deviations. */
+double mk_inspector_score(const mk_inspector *inspector, const mk_calibration *calibration);
+
+/* The two parts of the standardised score: the largest sum of standardised squares, and the largest
+ * standardised cosine. */
+void mk_standardised_parts(const mkd_detector *detector, const mk_shape *shapes,
+                           float *const *squares, const float *cosines,
+                           const mk_calibration *calibration, double *largest_square,
+                           double *largest_cosine);
+
+#endif

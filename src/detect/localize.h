@@ -1,0 +1,27 @@
+/* Heat maps at the size of the input. */
+#ifndef MK_DETECT_LOCALIZE_H
+#define MK_DETECT_LOCALIZE_H
+
+#include "detect/inspector.h"
+
+/* True when the method needs an inspector with gradients. */
+bool mk_localize_needs_gradient(mkd_localize method);
+
+/* Working memory of one thread. */
+typedef struct {
+  float *grown;       /* [height][width] */
+  float *clean, *sum; /* SmoothGrad: [height][width][3] */
+  float *sorted;      /* p99: [height][width] */
+} mk_localizer;
+
+mkd_status mk_localizer_create(mk_localizer **localizer, const mkd_detector *detector,
+                               mkd_localize method);
+void mk_localizer_destroy(mk_localizer *localizer);
+
+/* After mk_inspect: the map [height][width] by `method` (one that makes a map), smoothed and opened
+ * as the recipe says. Standardised squares use `calibration`. SmoothGrad leaves the inspector with
+ * a noisy input; read score and losses before. */
+mkd_status mk_localize(float *map, mk_localizer *localizer, mk_inspector *inspector,
+                       mkd_localize method, const mk_calibration *calibration);
+
+#endif
