@@ -370,6 +370,36 @@ static void source_decodes_on_demand(void **state)
   mkd_dataset_destroy(dataset);
 }
 
+static void public_data_sets(void **state)
+{
+  (void)state;
+  static const char data[] = SHARED_DIR "/data";
+  struct stat info;
+  if (stat(data, &info) != 0) skip();
+  static const struct {
+    const char *name;
+    size_t train, normal, anomalous;
+    bool masks;
+  } sets[] = {{"magnetic-tile", 762, 190, 388, true}, {"brain-mri", 77, 10, 141, false}};
+  for (size_t s = 0; s < sizeof sets / sizeof *sets; ++s) {
+    char path[512];
+    snprintf(path, sizeof path, "%s/%s", data, sets[s].name);
+    mkd_dataset *dataset = open_ok(path, MKD_SPLIT_TRAIN);
+    assert_int_equal(mkd_dataset_count(dataset), sets[s].train);
+    mkd_dataset_destroy(dataset);
+    dataset = open_ok(path, MKD_SPLIT_TEST);
+    size_t counts[2] = {0, 0};
+    for (size_t i = 0; i < mkd_dataset_count(dataset); ++i) {
+      mkd_dataset_item item = mkd_dataset_get(dataset, i);
+      ++counts[item.anomalous];
+      assert_int_equal(item.mask != NULL, item.anomalous && sets[s].masks);
+    }
+    assert_int_equal(counts[0], sets[s].normal);
+    assert_int_equal(counts[1], sets[s].anomalous);
+    mkd_dataset_destroy(dataset);
+  }
+}
+
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, enter_folder, leave_folder)
 
 int main(void)
@@ -386,6 +416,7 @@ int main(void)
       IN_FOLDER(masks_that_do_not_fit),
       IN_FOLDER(layouts_that_mislead),
       IN_FOLDER(source_decodes_on_demand),
+      cmocka_unit_test(public_data_sets),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

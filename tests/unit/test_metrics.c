@@ -92,7 +92,7 @@ static void metrics_match_the_reference(void **state)
     ++cases;
   }
   assert_true(feof(file));
-  assert_true(cases >= 27);
+  assert_true(cases >= 29);
   fclose(file);
 }
 
