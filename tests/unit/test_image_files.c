@@ -6,9 +6,11 @@
 
 #include <dirent.h>
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <tiffio.h>
@@ -367,6 +369,43 @@ static void png_round_trip(void **state)
   assert_int_equal(mk_png_write(path, &(mkd_image){0}), MKD_ERROR_ARGUMENT);
 }
 
+static void full_disks_leave_the_old_file(void **state)
+{
+  (void)state;
+  enum { SIZE = 200 };
+  static uint32_t pixels[SIZE * SIZE];
+  mk_rng rng = mk_rng_seed(1, 1);
+  for (size_t i = 0; i < SIZE * SIZE; ++i) pixels[i] = (uint32_t)mk_rng_next(&rng) & 0x3fffffff;
+  char path[128];
+  snprintf(path, sizeof path, "%s/file", folder);
+  assert_int_equal(mk_file_write(path, "old", 3), MKD_OK);
+
+  /* Files that grow beyond this limit fail as if the disk were full. */
+  struct rlimit before;
+  assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+  const struct rlimit small = {4096, before.rlim_max};
+  void (*handler)(int) = signal(SIGXFSZ, SIG_IGN);
+  assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+  const mkd_image image = {pixels, SIZE, SIZE, SIZE * 4, MKD_RGB8};
+  const mkd_map map = {(const float *)(const void *)pixels, SIZE, SIZE};
+  mkd_status png = mk_png_write(path, &image);
+  bool png_named = strncmp(mkd_last_error(), path, strlen(path)) == 0;
+  mkd_status tiff = mkd_map_save(path, &map);
+  bool tiff_named = strncmp(mkd_last_error(), path, strlen(path)) == 0;
+  assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+  signal(SIGXFSZ, handler);
+
+  assert_int_equal(png, MKD_ERROR_STORAGE);
+  assert_true(png_named);
+  assert_int_equal(tiff, MKD_ERROR_STORAGE);
+  assert_true(tiff_named);
+  mk_bytes bytes;
+  assert_int_equal(mk_file_read(&bytes, path, 3), MKD_OK);
+  assert_memory_equal(bytes.data, "old", 3);
+  mk_free(bytes.data);
+  assert_int_equal(unlink(path), 0);
+}
+
 static void map_round_trip(void **state)
 {
   (void)state;
@@ -495,6 +534,7 @@ int main(void)
       cmocka_unit_test(views_are_checked),
       cmocka_unit_test(blending_over_black_rounds_to_the_nearest),
       cmocka_unit_test_setup_teardown(png_round_trip, make_folder, remove_folder),
+      cmocka_unit_test_setup_teardown(full_disks_leave_the_old_file, make_folder, remove_folder),
       cmocka_unit_test_setup_teardown(map_round_trip, make_folder, remove_folder),
       cmocka_unit_test_setup_teardown(masks_are_white_above_the_threshold, make_folder,
                                       remove_folder),
