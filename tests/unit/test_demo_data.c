@@ -1,0 +1,192 @@
+#include <stdarg.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/file.h"
+#include "core/memory.h"
+#include "eval/fabric.h"
+
+static char base[64];
+
+static int set_up(void **state)
+{
+  (void)state;
+  strcpy(base, "/tmp/mkd-demo-XXXXXX");
+  return mkdtemp(base) ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+  (void)state;
+  char command[256];
+  snprintf(command, sizeof command, "chmod -R u+w '%s' && rm -r '%s'", base, base);
+  return system(command);
+}
+
+static const char *inside(const char *path)
+{
+  static char joined[2][160];
+  static int next;
+  next = !next;
+  snprintf(joined[next], sizeof joined[next], "%s/%s", base, path);
+  return joined[next];
+}
+
+static bool exists(const char *path)
+{
+  struct stat info;
+  return stat(path, &info) == 0;
+}
+
+static void assert_same_file(const char *a, const char *b, bool same)
+{
+  mk_bytes x, y;
+  assert_int_equal(mk_file_read(&x, a, 1 << 22), MKD_OK);
+  assert_int_equal(mk_file_read(&y, b, 1 << 22), MKD_OK);
+  assert_int_equal(x.size == y.size && memcmp(x.data, y.data, x.size) == 0, same);
+  mk_free(x.data);
+  mk_free(y.data);
+}
+
+static void data_set_is_complete_and_repeatable(void **state)
+{
+  (void)state;
+  assert_int_equal(mkd_demo_data(inside("a"), 0), MKD_OK);
+  assert_int_equal(mkdir(inside("b"), 0777), 0); /* empty: taken as it is */
+  assert_int_equal(mkd_demo_data(inside("b"), 0), MKD_OK);
+  assert_int_equal(mkd_demo_data(inside("c"), 1), MKD_OK);
+  const char *files[] = {"train/good/000.png", "train/good/079.png", "test/good/019.png",
+                         "test/hole/009.png",  "test/stain/000.png", "test/scratch/005.png"};
+  for (int i = 0; i < 6; ++i) {
+    char paths[3][200];
+    for (int k = 0; k < 3; ++k)
+      snprintf(paths[k], sizeof paths[k], "%s/%c/%s", base, "abc"[k], files[i]);
+    assert_same_file(paths[0], paths[1], true);
+    assert_same_file(paths[0], paths[2], false);
+  }
+  assert_same_file(inside("a/train/good/000.png"), inside("a/train/good/001.png"), false);
+
+  mkd_dataset *dataset;
+  assert_int_equal(mkd_dataset_open(&dataset, inside("a"), MKD_SPLIT_TRAIN), MKD_OK);
+  assert_int_equal(mkd_dataset_count(dataset), 80);
+  mkd_dataset_destroy(dataset);
+  assert_int_equal(mkd_dataset_open(&dataset, inside("a"), MKD_SPLIT_TEST), MKD_OK);
+  assert_int_equal(mkd_dataset_count(dataset), 60);
+  int anomalous = 0;
+  for (size_t i = 0; i < 60; ++i) {
+    mkd_dataset_item item = mkd_dataset_get(dataset, i);
+    anomalous += item.anomalous;
+    assert_int_equal(item.anomalous, item.mask != NULL);
+  }
+  assert_int_equal(anomalous, 40);
+  mkd_dataset_destroy(dataset);
+}
+
+/* True when the mask has a pixel at most `reach` away; the nearest are looked at first. */
+static bool near_flaw(const mk_fabric *fabric, int x, int y, int reach)
+{
+  for (int r = 1; r <= reach; ++r)
+    for (int i = y - r; i <= y + r; ++i)
+      for (int k = x - r; k <= x + r; k += i == y - r || i == y + r ? 1 : 2 * r)
+        if (i >= 0 && k >= 0 && i < MK_FABRIC_SIDE && k < MK_FABRIC_SIDE && fabric->mask[i][k])
+          return true;
+  return false;
+}
+
+/* The same cloth without the flaw differs under the mask, and further away not at all. */
+static void masks_cover_the_flaws(void **state)
+{
+  (void)state;
+  static mk_fabric flawed, good;
+  for (int kind = MK_FABRIC_HOLE; kind < MK_FABRIC_KINDS; ++kind) {
+    const int reach = kind == MK_FABRIC_HOLE ? 25 : 6; /* a hole pushes threads aside */
+    for (uint64_t stream = 0; stream < 10; ++stream) {
+      mk_rng rng = mk_rng_seed(7, stream), same = rng;
+      mk_fabric_weave(&flawed, (mk_fabric_kind)kind, &rng);
+      mk_fabric_weave(&good, MK_FABRIC_GOOD, &same);
+      int covered = 0, inside = 0;
+      for (int y = 0; y < MK_FABRIC_SIDE; ++y)
+        for (int x = 0; x < MK_FABRIC_SIDE; ++x) {
+          int difference = 0;
+          for (int c = 0; c < 3; ++c) difference += abs(flawed.rgb[y][x][c] - good.rgb[y][x][c]);
+          assert_true(flawed.mask[y][x] == 0 || flawed.mask[y][x] == 255);
+          if (flawed.mask[y][x]) {
+            ++covered;
+            inside += difference;
+          } else if (difference > 3) { /* more than rounding */
+            assert_true(near_flaw(&flawed, x, y, reach));
+          }
+        }
+      assert_in_range(covered, 40, 5000);
+      assert_true(inside > 15 * covered); /* 5 grey levels */
+    }
+  }
+}
+
+static void good_cloth_has_no_flaw(void **state)
+{
+  (void)state;
+  static mk_fabric fabric;
+  mk_rng rng = mk_rng_seed(7, 0);
+  mk_fabric_weave(&fabric, MK_FABRIC_GOOD, &rng);
+  for (int y = 0; y < MK_FABRIC_SIDE; ++y)
+    for (int x = 0; x < MK_FABRIC_SIDE; ++x) assert_int_equal(fabric.mask[y][x], 0);
+}
+
+static void folder_in_use_is_refused_and_left_alone(void **state)
+{
+  (void)state;
+  assert_int_equal(mk_file_write(inside("mine.txt"), "x", 1), MKD_OK);
+  assert_int_equal(mkd_demo_data(base, 0), MKD_ERROR_FILE);
+  assert_non_null(strstr(mkd_last_error(), "not empty"));
+  assert_true(exists(inside("mine.txt")));
+  assert_false(exists(inside("train")));
+  assert_int_equal(mkd_demo_data(inside("mine.txt"), 0), MKD_ERROR_FILE);
+  assert_non_null(strstr(mkd_last_error(), "not a folder"));
+  assert_int_equal(mkd_demo_data(inside("no/such/parent"), 0), MKD_ERROR_FILE);
+  assert_int_equal(mkd_demo_data("", 0), MKD_ERROR_ARGUMENT);
+}
+
+/* A limit on file sizes that only a later image exceeds. */
+static void failure_leaves_nothing_behind(void **state)
+{
+  (void)state;
+  struct stat first;
+  assert_int_equal(mkd_demo_data(inside("whole"), 0), MKD_OK);
+  assert_int_equal(stat(inside("whole/train/good/000.png"), &first), 0);
+  struct rlimit before, low;
+  assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+  low = (struct rlimit){(rlim_t)first.st_size, before.rlim_max};
+  signal(SIGXFSZ, SIG_IGN);
+  assert_int_equal(setrlimit(RLIMIT_FSIZE, &low), 0);
+  assert_int_equal(mkdir(inside("half"), 0777), 0);
+  mkd_status status = mkd_demo_data(inside("half"), 0), other = mkd_demo_data(inside("new"), 0);
+  assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+  assert_int_equal(status, MKD_ERROR_STORAGE);
+  assert_int_equal(other, MKD_ERROR_STORAGE);
+  assert_true(exists(inside("half"))); /* was there before */
+  assert_false(exists(inside("half/train")));
+  assert_false(exists(inside("new")));
+}
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test_setup_teardown(data_set_is_complete_and_repeatable, set_up, tear_down),
+      cmocka_unit_test(masks_cover_the_flaws),
+      cmocka_unit_test(good_cloth_has_no_flaw),
+      cmocka_unit_test_setup_teardown(folder_in_use_is_refused_and_left_alone, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(failure_leaves_nothing_behind, set_up, tear_down),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
