@@ -26,28 +26,30 @@ typedef float vf_unaligned __attribute__((vector_size(MK_LANES * 4), aligned(4),
 #define UNROLL _Pragma("GCC unroll 16")
 #endif
 
-static inline vf load(const float *p)
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE vf load(const float *p)
 {
   return *(const vf_unaligned *)p;
 }
 
-static inline void store(float *p, vf v)
+INLINE void store(float *p, vf v)
 {
   *(vf_unaligned *)p = v;
 }
 
-static inline vf splat(float x)
+INLINE vf splat(float x)
 {
   return x - (vf){0};
 }
 
 /* mask ? a : b */
-static inline vf choose(vi mask, vf a, vf b)
+INLINE vf choose(vi mask, vf a, vf b)
 {
   return (vf)((mask & (vi)a) | (~mask & (vi)b));
 }
 
-static inline vf vector_activate(vf x, mk_activation activation)
+INLINE vf vector_activate(vf x, mk_activation activation)
 {
   const vf zero = {0}, six = splat(6);
   if (activation != MK_ACT_NONE) x = choose(x > zero, x, zero);
@@ -55,7 +57,7 @@ static inline vf vector_activate(vf x, mk_activation activation)
   return x;
 }
 
-static inline float scalar_activate(float x, mk_activation activation)
+INLINE float scalar_activate(float x, mk_activation activation)
 {
   if (activation != MK_ACT_NONE) x = x > 0 ? x : 0;
   if (activation == MK_ACT_RELU6) x = x < 6 ? x : 6;
@@ -76,8 +78,8 @@ static inline const float *gathered(const mk_gather *g, int n, int i, int j, int
 }
 
 /* One register tile: MR rows, NR channels. rows[tap][MR] point at `depth` floats each. */
-static inline void gemm_tile(vf sums[MR][NV], int taps, int depth, const float *const *rows,
-                             const float *weights)
+INLINE void gemm_tile(vf sums[MR][NV], int taps, int depth, const float *const *rows,
+                      const float *weights)
 {
   vf acc[MR][NV];
   UNROLL for (int r = 0; r < MR; ++r)
@@ -187,9 +189,8 @@ typedef struct {
 enum { RUN_ROWS = 128, RUNS = 128 }; /* of one block: small enough for the first-level cache */
 
 /* Adds the tile at (d, c) to dst, leaving out its first skip_d rows and skip_c columns. */
-static inline void wgrad_tile(float *dst, size_t dst_stride, int skip_d, int skip_c,
-                              const run *runs, int count, size_t src_step, size_t diff_step, int d,
-                              int c)
+INLINE void wgrad_tile(float *dst, size_t dst_stride, int skip_d, int skip_c, const run *runs,
+                       int count, size_t src_step, size_t diff_step, int d, int c)
 {
   vf acc[MR][NV];
   UNROLL for (int r = 0; r < MR; ++r)

@@ -1,0 +1,509 @@
+/* Every kernel of every set against the reference, on random shapes and ranges; outputs lie between
+ * guard zones, inputs end where their memory ends. */
+#include <stdarg.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/rng.h"
+#include "nn/kernels/sets.h"
+
+/* 512-bit vectors as the compiler makes them from shorter ones: the tiles of AVX-512 are tried on
+ * machines that do not have it. */
+#pragma GCC diagnostic ignored "-Wpsabi"
+#define MK_SET wide_kernels
+#define MK_SET_NAME "512-bit vectors from shorter ones"
+#define MK_LANES 16
+#define MK_ROW_TILE 12
+#define MK_PANEL_VECTORS 2
+extern const mk_kernels wide_kernels;
+#include "nn/kernels/vector.h"
+
+enum { GUARD = 64, ROUNDS = 60, MAX_ARRAYS = 16 };
+
+static const uint32_t guard_bits = 0x7fc0beef; /* a NaN that no kernel computes */
+
+/* ---- Random cases ---------------------------------------------------------------------------- */
+
+/* One case: arrays made for it, freed together. */
+typedef struct {
+  mk_rng rng;
+  float *memory[MAX_ARRAYS];
+  int count;
+} trial;
+
+static int any(trial *t, int low, int high) /* low .. high */
+{
+  return low + (int)mk_rng_below(&t->rng, (uint64_t)(high - low + 1));
+}
+
+static bool coin(trial *t)
+{
+  return any(t, 0, 1);
+}
+
+/* Channel counts around the widths of vectors and panels. */
+static int any_channels(trial *t)
+{
+  static const int near[] = {1, 3, 4, 8, 12, 16, 24, 32, 48, 64, 96};
+  int channels = near[any(t, 0, 10)] + any(t, -1, 1);
+  return channels < 1 ? 1 : channels;
+}
+
+/* `count` numbers in [-1, 1) at no special alignment, followed by nothing. */
+static float *input(trial *t, size_t count)
+{
+  size_t shift = (size_t)any(t, 0, 3);
+  float *memory = malloc((shift + count) * sizeof(float) + (count == 0));
+  assert_non_null(memory);
+  assert_in_range(t->count, 0, MAX_ARRAYS - 1);
+  t->memory[t->count++] = memory;
+  for (size_t i = 0; i < count; ++i) memory[shift + i] = (float)(2 * mk_rng_uniform(&t->rng) - 1);
+  return memory + shift;
+}
+
+/* The same array twice, between guards: for the reference and for the set on trial. */
+typedef struct {
+  float *expected, *actual;
+  size_t count;
+} output;
+
+static float *guarded(trial *t, size_t count)
+{
+  float *memory = input(t, count + 2 * GUARD);
+  for (size_t i = 0; i < GUARD; ++i) {
+    memcpy(memory + i, &guard_bits, sizeof guard_bits);
+    memcpy(memory + GUARD + count + i, &guard_bits, sizeof guard_bits);
+  }
+  return memory + GUARD;
+}
+
+/* `fresh`: the kernel has to write without reading, so that it starts as NaN. */
+static output make_output(trial *t, size_t count, bool fresh)
+{
+  output out = {guarded(t, count), guarded(t, count), count};
+  for (size_t i = 0; fresh && i < count; ++i) out.actual[i] = NAN;
+  memcpy(out.expected, out.actual, count * sizeof(float));
+  return out;
+}
+
+static void free_trial(trial *t)
+{
+  for (int i = 0; i < t->count; ++i) free(t->memory[i]);
+  t->count = 0;
+}
+
+static bool guards_hold(const float *values, size_t count)
+{
+  for (size_t i = 0; i < GUARD; ++i) {
+    if (memcmp(values - GUARD + i, &guard_bits, sizeof guard_bits) != 0) return false;
+    if (memcmp(values + count + i, &guard_bits, sizeof guard_bits) != 0) return false;
+  }
+  return true;
+}
+
+/* `terms`: how many products one element sums up. */
+static void assert_same(const output *out, const mk_kernels *set, const char *kernel, double terms)
+{
+  double tolerance = 2e-6 * sqrt(terms + 1);
+  if (!guards_hold(out->expected, out->count))
+    fail_msg("%s of the reference writes outside", kernel);
+  if (!guards_hold(out->actual, out->count)) fail_msg("%s of %s writes outside", kernel, set->name);
+  for (size_t i = 0; i < out->count; ++i) {
+    double x = (double)out->actual[i], y = (double)out->expected[i];
+    if (isnan(x) && isnan(y)) continue;
+    if (!(fabs(x - y) <= tolerance * (fabs(y) + 1)))
+      fail_msg("%s of %s: element %zu of %zu is %.9g, expected %.9g", kernel, set->name, i,
+               out->count, x, y);
+  }
+}
+
+static void assert_same_sums(const double *actual, const double *expected, int count,
+                             const mk_kernels *set, const char *kernel)
+{
+  for (int i = 0; i < count; ++i) {
+    if (!(fabs(actual[i] - expected[i]) <= 1e-5 * (fabs(expected[i]) + 1)))
+      fail_msg("%s of %s: sum %d is %.9g, expected %.9g", kernel, set->name, i, actual[i],
+               expected[i]);
+  }
+}
+
+static mk_activation any_activation(trial *t)
+{
+  return (mk_activation)any(t, MK_ACT_NONE, MK_ACT_RELU6);
+}
+
+/* A range in 0 .. count - 1, often all of it. */
+static void any_range(trial *t, size_t count, size_t *begin, size_t *end)
+{
+  *begin = coin(t) ? 0 : (size_t)any(t, 0, (int)count);
+  *end = coin(t) ? count : (size_t)any(t, (int)*begin, (int)count);
+}
+
+/* ---- Dense convolution ----------------------------------------------------------------------- */
+
+enum { MAX_TAPS = 25 };
+
+static mk_gather any_gather(trial *t, int *offsets)
+{
+  mk_gather g = {.batch = any(t, 1, 3),
+                 .src_height = any(t, 1, 9),
+                 .src_width = any(t, 1, 9),
+                 .src_channels = any_channels(t),
+                 .grid_height = any(t, 1, 8),
+                 .grid_width = any(t, 1, 8),
+                 .step = any(t, 1, 3),
+                 .taps = any(t, 1, 9)};
+  g.depth = g.src_channels;
+  if (any(t, 0, 3) == 0) { /* several pixels of a padded source at once: all of them inside */
+    int pixels = any(t, 1, 5);
+    g.src_channels = any(t, 1, 4);
+    g.depth = pixels * g.src_channels;
+    g.src_height = (g.grid_height - 1) * g.step + g.taps;
+    g.src_width = (g.grid_width - 1) * g.step + pixels;
+    for (int k = 0; k < g.taps; ++k) {
+      offsets[k] = k;
+      offsets[MAX_TAPS + k] = 0;
+    }
+  } else {
+    for (int k = 0; k < g.taps; ++k) {
+      offsets[k] = any(t, -3, 3);
+      offsets[MAX_TAPS + k] = any(t, -3, 3);
+    }
+  }
+  g.dy = offsets;
+  g.dx = offsets + MAX_TAPS;
+  g.src = input(t, (size_t)g.batch * (size_t)(g.src_height * g.src_width) * (size_t)g.src_channels);
+  float *zeros = input(t, (size_t)g.depth);
+  memset(zeros, 0, (size_t)g.depth * sizeof(float));
+  g.zeros = zeros;
+  return g;
+}
+
+/* weights [rows][channels] as [panel][rows][panel width]. */
+static const float *pack(trial *t, const float *weights, size_t rows, int channels, int panel)
+{
+  size_t panels = (size_t)((channels + panel - 1) / panel);
+  float *packed = input(t, panels * rows * (size_t)panel), *next = packed;
+  for (int c0 = 0; c0 < channels; c0 += panel) {
+    for (size_t r = 0; r < rows; ++r) {
+      for (int c = c0; c < c0 + panel; ++c)
+        *next++ = c < channels ? weights[r * (size_t)channels + (size_t)c] : 0;
+    }
+  }
+  return packed;
+}
+
+static void try_gather_gemm(trial *t, const mk_kernels *reference, const mk_kernels *set)
+{
+  int offsets[2 * MAX_TAPS];
+  mk_gather_gemm op = {.gather = any_gather(t, offsets), .channels = any_channels(t)};
+  mk_gather *g = &op.gather;
+  if (any(t, 0, 7) == 0) g->taps = 0;
+  op.dst_step = any(t, 1, 3);
+  op.dst_y = any(t, 0, op.dst_step - 1);
+  op.dst_x = any(t, 0, op.dst_step - 1);
+  op.dst_height = (g->grid_height - 1) * op.dst_step + op.dst_y + any(t, 1, 3);
+  op.dst_width = (g->grid_width - 1) * op.dst_step + op.dst_x + any(t, 1, 3);
+  op.accumulate = coin(t);
+  if (!op.accumulate) {
+    op.activation = any_activation(t);
+    if (coin(t)) op.bias = input(t, (size_t)op.channels);
+  }
+  size_t depth = (size_t)(g->taps * g->depth);
+  const float *weights = input(t, depth * (size_t)op.channels);
+  const float *plain = pack(t, weights, depth, op.channels, reference->panel);
+  const float *packed = pack(t, weights, depth, op.channels, set->panel);
+  output out = make_output(
+      t, (size_t)(g->batch * op.dst_height * op.dst_width) * (size_t)op.channels, !op.accumulate);
+
+  size_t rows = (size_t)(g->batch * g->grid_height * g->grid_width), begin, end, first, last;
+  any_range(t, rows, &begin, &end);
+  any_range(t, (size_t)((op.channels + set->panel - 1) / set->panel), &first, &last);
+  op.packed = packed;
+  op.dst = out.actual;
+  set->gather_gemm(&op, begin, end, (int)first, (int)last);
+  int first_channel = (int)first * set->panel, last_channel = (int)last * set->panel;
+  if (last_channel > op.channels) last_channel = op.channels;
+  op.packed = plain;
+  op.dst = out.expected;
+  assert_int_equal(reference->panel, 1);
+  if (first_channel < last_channel)
+    reference->gather_gemm(&op, begin, end, first_channel, last_channel);
+  assert_same(&out, set, "gather_gemm", (double)depth);
+}
+
+static void try_gather_wgrad(trial *t, const mk_kernels *reference, const mk_kernels *set)
+{
+  int offsets[2 * MAX_TAPS];
+  mk_gather_wgrad op = {.gather = any_gather(t, offsets), .channels = any_channels(t)};
+  const mk_gather *g = &op.gather;
+  size_t grid = (size_t)(g->batch * g->grid_height * g->grid_width), begin, end;
+  op.diff_dst = input(t, grid * (size_t)op.channels);
+  output out = make_output(t, (size_t)g->depth * (size_t)op.channels, false);
+  any_range(t, (size_t)g->batch, &begin, &end);
+  int tap = any(t, 0, g->taps - 1);
+  set->gather_wgrad(&op, out.actual, tap, (int)begin, (int)end);
+  reference->gather_wgrad(&op, out.expected, tap, (int)begin, (int)end);
+  assert_same(&out, set, "gather_wgrad", (double)grid);
+}
+
+/* Long lines: more rows than one block of the kernel holds. */
+static void try_long_wgrad(trial *t, const mk_kernels *reference, const mk_kernels *set)
+{
+  int offsets[2] = {0, any(t, -2, 2)};
+  mk_gather_wgrad op = {.gather = {.batch = 2,
+                                   .src_height = 3,
+                                   .src_width = any(t, 250, 400),
+                                   .src_channels = any_channels(t),
+                                   .grid_height = 3,
+                                   .step = any(t, 1, 2),
+                                   .taps = 1,
+                                   .dy = offsets,
+                                   .dx = offsets + 1},
+                        .channels = any_channels(t)};
+  mk_gather *g = &op.gather;
+  g->depth = g->src_channels;
+  g->grid_width = g->src_width / g->step;
+  g->src = input(t, (size_t)(2 * 3 * g->src_width * g->src_channels));
+  float *zeros = input(t, (size_t)g->depth);
+  memset(zeros, 0, (size_t)g->depth * sizeof(float));
+  g->zeros = zeros;
+  op.diff_dst = input(t, (size_t)(2 * 3 * g->grid_width * op.channels));
+  output out = make_output(t, (size_t)(g->depth * op.channels), false);
+  set->gather_wgrad(&op, out.actual, 0, 0, 2);
+  reference->gather_wgrad(&op, out.expected, 0, 0, 2);
+  assert_same(&out, set, "gather_wgrad", 6.0 * g->grid_width);
+}
+
+/* ---- Windows --------------------------------------------------------------------------------- */
+
+static mk_window any_window(trial *t, bool padded)
+{
+  mk_window w = {.batch = any(t, 1, 3), .channels = any_channels(t)};
+  w.kernel = any(t, 1, 5);
+  w.stride = any(t, 1, 3);
+  if (padded) {
+    w.pad_top = any(t, 0, w.kernel - 1);
+    w.pad_left = any(t, 0, w.kernel - 1);
+    w.src_height = any(t, 1, 10);
+    w.src_width = any(t, 1, 10);
+    /* As with "same": the padding at the far sides is whatever is left. */
+    w.dst_height = (w.src_height + w.stride - 1) / w.stride;
+    w.dst_width = (w.src_width + w.stride - 1) / w.stride;
+  } else {
+    w.src_height = any(t, w.kernel, 10);
+    w.src_width = any(t, w.kernel, 10);
+    w.dst_height = (w.src_height - w.kernel) / w.stride + 1;
+    w.dst_width = (w.src_width - w.kernel) / w.stride + 1;
+  }
+  return w;
+}
+
+static size_t src_count(const mk_window *w)
+{
+  return (size_t)(w->batch * w->src_height * w->src_width) * (size_t)w->channels;
+}
+
+static size_t dst_count(const mk_window *w)
+{
+  return (size_t)(w->batch * w->dst_height * w->dst_width) * (size_t)w->channels;
+}
+
+static size_t window_weights(const mk_window *w)
+{
+  return (size_t)(w->kernel * w->kernel) * (size_t)w->channels;
+}
+
+static void try_depthwise(trial *t, const mk_kernels *reference, const mk_kernels *set)
+{
+  mk_window w = any_window(t, true);
+  const float *src = input(t, src_count(&w)), *weights = input(t, window_weights(&w));
+  const float *bias = coin(t) ? input(t, (size_t)w.channels) : NULL;
+  mk_activation activation = any_activation(t);
+  output out = make_output(t, dst_count(&w), true);
+  size_t begin, end;
+  any_range(t, (size_t)(w.batch * w.dst_height), &begin, &end);
+  set->depthwise(&w, out.actual, src, weights, bias, activation, begin, end);
+  reference->depthwise(&w, out.expected, src, weights, bias, activation, begin, end);
+  assert_same(&out, set, "depthwise", 25);
+}
+
+static void try_depthwise_backward(trial *t, const mk_kernels *reference, const mk_kernels *set)
+{
+  mk_window w = any_window(t, true);
+  const float *src = input(t, src_count(&w)), *weights = input(t, window_weights(&w));
+  const float *diff = input(t, dst_count(&w));
+  output data = make_output(t, src_count(&w), false);
+  size_t begin, end;
+  any_range(t, (size_t)(w.batch * w.src_height), &begin, &end);
+  set->depthwise_backward_data(&w, data.actual, diff, weights, begin, end);
+  reference->depthwise_backward_data(&w, data.expected, diff, weights, begin, end);
+  assert_same(&data, set, "depthwise_backward_data", 25);
+
+  output sum = make_output(t, window_weights(&w), false);
+  any_range(t, (size_t)w.batch, &begin, &end);
+  set->depthwise_backward_weights(&w, sum.actual, src, diff, (int)begin, (int)end);
+  reference->depthwise_backward_weights(&w, sum.expected, src, diff, (int)begin, (int)end);
+  assert_same(&sum, set, "depthwise_backward_weights", (double)dst_count(&w));
+}
+
+static void try_max_pool(trial *t, const mk_kernels *reference, const mk_kernels *set)
+{
+  mk_window w = any_window(t, false);
+  float *src = input(t, src_count(&w));
+  if (coin(t)) { /* equal maxima: the first one counts */
+    for (size_t i = 0; i < src_count(&w); ++i) src[i] = rintf(src[i]);
+  }
+  output out = make_output(t, dst_count(&w), true);
+  size_t begin, end;
+  any_range(t, (size_t)(w.batch * w.dst_height), &begin, &end);
+  set->max_pool(&w, out.actual, src, begin, end);
+  reference->max_pool(&w, out.expected, src, begin, end);
+  assert_same(&out, set, "max_pool", 0);
+
+  reference->max_pool(&w, out.expected, src, 0, (size_t)(w.batch * w.dst_height));
+  const float *diff = input(t, dst_count(&w));
+  output data = make_output(t, src_count(&w), false);
+  any_range(t, (size_t)w.batch, &begin, &end);
+  set->max_pool_backward(&w, data.actual, diff, out.expected, src, (int)begin, (int)end);
+  reference->max_pool_backward(&w, data.expected, diff, out.expected, src, (int)begin, (int)end);
+  assert_same(&data, set, "max_pool_backward", 25);
+}
+
+/* ---- Element by element ---------------------------------------------------------------------- */
+
+static void try_elements(trial *t, const mk_kernels *reference, const mk_kernels *set)
+{
+  size_t count = (size_t)any(t, 0, coin(t) ? 40 : 3000);
+  float *a = input(t, count), *b = input(t, count);
+  mk_activation activation = any_activation(t);
+  bool guided = coin(t);
+  if (coin(t)) {
+    for (size_t i = 0; i < count; ++i) a[i] = rintf(a[i] * 8); /* 0 and 6 among them */
+  }
+  output out = make_output(t, count, true);
+  set->activate(out.actual, a, activation, count);
+  reference->activate(out.expected, a, activation, count);
+  assert_same(&out, set, "activate", 0);
+
+  output diff = make_output(t, count, false);
+  set->activation_backward(diff.actual, out.expected, activation, guided, count);
+  reference->activation_backward(diff.expected, out.expected, activation, guided, count);
+  assert_same(&diff, set, "activation_backward", 0);
+
+  out = make_output(t, count, true);
+  set->add(out.actual, a, b, count);
+  reference->add(out.expected, a, b, count);
+  assert_same(&out, set, "add", 0);
+  set->accumulate(out.actual, b, 0.7f, count);
+  reference->accumulate(out.expected, b, 0.7f, count);
+  assert_same(&out, set, "accumulate", 1);
+
+  out = make_output(t, count, true);
+  set->combine(out.actual, a, 0.3f, b, -1.7f, count);
+  reference->combine(out.expected, a, 0.3f, b, -1.7f, count);
+  assert_same(&out, set, "combine", 2);
+
+  double actual[4], expected[4];
+  set->pair_sums(actual, a, b, count);
+  reference->pair_sums(expected, a, b, count);
+  assert_same_sums(actual, expected, 4, set, "pair_sums");
+}
+
+static void try_adam(trial *t, const mk_kernels *reference, const mk_kernels *set)
+{
+  size_t count = (size_t)any(t, 0, 300);
+  const float *gradient = input(t, count);
+  output weights = make_output(t, count, false), first = make_output(t, count, false);
+  output second = make_output(t, count, false);
+  for (size_t i = 0; i < count; ++i) second.expected[i] = second.actual[i] *= second.actual[i];
+  mk_adam_step step = {.learning_rate = 1e-2,
+                       .beta1 = 0.9,
+                       .beta2 = 0.999,
+                       .epsilon = 1e-8,
+                       .correction1 = 0.19,
+                       .correction2 = 0.002};
+  set->adam(weights.actual, first.actual, second.actual, gradient, &step, count);
+  reference->adam(weights.expected, first.expected, second.expected, gradient, &step, count);
+  assert_same(&weights, set, "adam", 4);
+  assert_same(&first, set, "adam (first moment)", 1);
+  assert_same(&second, set, "adam (second moment)", 1);
+}
+
+/* ---- Per channel ----------------------------------------------------------------------------- */
+
+static void try_channels(trial *t, const mk_kernels *reference, const mk_kernels *set)
+{
+  int channels = any_channels(t);
+  size_t width = (size_t)channels, rows = (size_t)any(t, 0, 200), count = rows * width;
+  const float *src = input(t, count), *mean = input(t, width), *diff = input(t, count);
+  const float *b = input(t, width), *d = input(t, width);
+  double actual[2][128], expected[2][128];
+  for (int c = 0; c < channels; ++c)
+    actual[0][c] = actual[1][c] = expected[0][c] = expected[1][c] = c;
+  set->channel_sums(actual[0], src, channels, rows);
+  reference->channel_sums(expected[0], src, channels, rows);
+  assert_same_sums(actual[0], expected[0], channels, set, "channel_sums");
+  set->channel_squares(actual[1], src, mean, channels, rows);
+  reference->channel_squares(expected[1], src, mean, channels, rows);
+  assert_same_sums(actual[1], expected[1], channels, set, "channel_squares");
+  set->channel_backward_sums(actual[0], actual[1], diff, src, mean, channels, rows);
+  reference->channel_backward_sums(expected[0], expected[1], diff, src, mean, channels, rows);
+  assert_same_sums(actual[0], expected[0], channels, set, "channel_backward_sums");
+  assert_same_sums(actual[1], expected[1], channels, set, "channel_backward_sums (products)");
+
+  mk_activation activation = any_activation(t);
+  output out = make_output(t, count, true);
+  set->channel_affine(out.actual, src, mean, b, activation, channels, rows);
+  reference->channel_affine(out.expected, src, mean, b, activation, channels, rows);
+  assert_same(&out, set, "channel_affine", 1);
+
+  bool accumulates = coin(t);
+  out = make_output(t, count, !accumulates);
+  set->channel_backward(out.actual, diff, src, mean, b, d, accumulates, channels, rows);
+  reference->channel_backward(out.expected, diff, src, mean, b, d, accumulates, channels, rows);
+  assert_same(&out, set, "channel_backward", 3);
+}
+
+/* ---- All of it ------------------------------------------------------------------------------- */
+
+static void every_set_does_what_the_reference_does(void **state)
+{
+  (void)state;
+  typedef void try(trial *, const mk_kernels *, const mk_kernels *);
+  static try *const tries[] = {
+      try_gather_gemm, try_gather_wgrad, try_long_wgrad, try_depthwise, try_depthwise_backward,
+      try_max_pool,    try_elements,     try_adam,       try_channels};
+  const mk_kernels *sets[8];
+  int count = mk_kernels_list(sets, 7);
+  sets[count++] = &wide_kernels;
+  assert_string_equal(sets[0]->name, "reference");
+  for (int s = 1; s < count; ++s) {
+    int cases = 0;
+    for (size_t k = 0; k < sizeof tries / sizeof *tries; ++k) {
+      /* The convolution has the most cases within. */
+      int rounds = tries[k] == try_gather_gemm ? 6 * ROUNDS : ROUNDS;
+      for (int round = 0; round < rounds; ++round, ++cases) {
+        trial t = {.rng = mk_rng_seed((uint64_t)round, k)};
+        tries[k](&t, sets[0], sets[s]);
+        free_trial(&t);
+      }
+    }
+    print_message("%s: %d cases\n", sets[s]->name, cases);
+  }
+}
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(every_set_does_what_the_reference_does),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
