@@ -1,0 +1,273 @@
+/* mkd_train and mkd_detector_calibrate: from the public options to training, calibration and a
+ * detector. */
+#include "core/memory.h"
+#include "detect/calibrate.h"
+#include "distill/trainer.h"
+#include "expert/expert.h"
+#include "nn/exec.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+mkd_train_options mkd_train_options_default(void)
+{
+  return (mkd_train_options){.size = sizeof(mkd_train_options),
+                             .recipe = "default",
+                             .false_alarm = 0.01,
+                             .cache_memory = UINT64_C(2) << 30};
+}
+
+mkd_calibrate_options mkd_calibrate_options_default(void)
+{
+  return (mkd_calibrate_options){.size = sizeof(mkd_calibrate_options), .false_alarm = 0.01};
+}
+
+static mkd_status check_false_alarm(double rate)
+{
+  if (rate > 0 && rate < 1) return MKD_OK;
+  return mk_fail(MKD_ERROR_ARGUMENT, "false-alarm rate %g is not between 0 and 1", rate);
+}
+
+static mkd_status check_source(const mkd_image_source *source)
+{
+  if (source->count > 0 && source->get) return MKD_OK;
+  return mk_fail(MKD_ERROR_DATA, "the source has no image");
+}
+
+/* ---- Training -------------------------------------------------------------------------------- */
+
+static void make_input_spec(mk_input_spec *input, const mk_recipe *recipe, const mkd_expert *expert)
+{
+  static const float imagenet_mean[3] = {123.675F, 116.28F, 103.53F};
+  static const float imagenet_std[3] = {58.395F, 57.12F, 57.375F};
+  *input = (mk_input_spec){
+      .width = recipe->input_width,
+      .height = recipe->input_height,
+      .resize_width = recipe->resize_width ? recipe->resize_width : recipe->input_width,
+      .resize_height = recipe->resize_height ? recipe->resize_height : recipe->input_height,
+      .filter = (mk_resample)recipe->resample,
+      .low = 0,
+      .high = 255};
+  for (int c = 0; c < 3; ++c) {
+    switch ((mk_values)recipe->values) {
+    case MK_VALUES_EXPERT:
+      input->mean[c] = expert->mean[c];
+      input->std[c] = expert->std[c];
+      break;
+    case MK_VALUES_IMAGENET:
+      input->mean[c] = imagenet_mean[c];
+      input->std[c] = imagenet_std[c];
+      break;
+    case MK_VALUES_UNIT:
+      input->mean[c] = 0;
+      input->std[c] = 255;
+      break;
+    }
+  }
+}
+
+static mkd_status fail_point(const mkd_expert *expert, const char *name)
+{
+  char list[1024] = "";
+  for (int i = 1; i < expert->graph->count; ++i) {
+    const char *known = expert->graph->ops[i].name;
+    /* Convolutions have names too; those that outputs are known by are enough for a message. */
+    if (strncmp(known, "block", 5) != 0 && strncmp(known, "pool", 4) != 0) continue;
+    if (strchr(known, '.') || strlen(list) + strlen(known) + 3 > sizeof list) continue;
+    strcat(list, list[0] ? ", " : "");
+    strcat(list, known);
+  }
+  return mk_fail(MKD_ERROR_ARGUMENT,
+                 "recipe: the expert %s has no output '%s' to be a critical point; it has %s",
+                 expert->arch, name, list);
+}
+
+/* The expert, cut off behind its deepest critical point, each of which bears its name. */
+static mkd_status cut_expert(mkd_detector *d, const mkd_expert *expert)
+{
+  const mk_point_list *points = &d->recipe.critical_points;
+  int outputs[MK_MAX_POINTS];
+  d->point_count = points->count;
+  for (int p = 0; p < points->count; ++p) {
+    outputs[p] = mk_graph_find(expert->graph, points->names[p]);
+    if (outputs[p] < 1) return fail_point(expert, points->names[p]);
+  }
+  return mk_graph_prune(&d->expert, expert->graph, outputs, points->count, d->expert_outputs);
+}
+
+static mkd_status load_recipe(mk_recipe *recipe, const mkd_train_options *options)
+{
+  MK_TRY(mk_recipe_load(recipe, options->recipe ? options->recipe : "default"));
+  for (size_t i = 0; i < options->set_count; ++i) MK_TRY(mk_recipe_set(recipe, options->set[i]));
+  return mk_recipe_check(recipe);
+}
+
+static mkd_status fill_provenance(mkd_detector *d, const mkd_expert *expert,
+                                  const mk_training *training, uint64_t seed)
+{
+  mk_provenance *p = &d->provenance;
+  p->seed = seed;
+  p->trained_images = training->trained_count;
+  p->epochs = training->epochs;
+  p->loss = training->loss;
+  p->held_out_loss = training->held_out_loss;
+  p->converged = training->converged;
+  MK_TRY(mk_text_copy(&p->expert_arch, expert->arch));
+  MK_TRY(mk_text_copy(&p->expert_sha256, expert->sha256));
+  MK_TRY(mk_text_copy(&p->kernels, mk_kernels_best()->name));
+  return mk_text_copy(&p->mkd_version, mkd_version());
+}
+
+/* Moves what the detector keeps out of the training. */
+static void take_networks(mkd_detector *d, mk_training *training)
+{
+  d->cloner = training->cloner;
+  training->cloner = NULL;
+  for (int p = 0; p < d->point_count; ++p) {
+    d->cloner_outputs[p] = training->outputs[p];
+    d->target_mean[p] = training->target_mean[p];
+    d->target_deviation[p] = training->target_deviation[p];
+    training->target_mean[p] = training->target_deviation[p] = NULL;
+  }
+  d->input = training->input;
+  d->weight_val = training->weight_val;
+  d->weight_dir = training->weight_dir;
+}
+
+typedef struct {
+  const mk_training *training;
+} held_out_inputs;
+
+static mkd_status get_held_out(void *context, size_t index, float *dst)
+{
+  const mk_training *training = ((held_out_inputs *)context)->training;
+  mk_input_normalise(dst, mk_store_input(training->store, training->held_out[index]),
+                     &training->input);
+  return MKD_OK;
+}
+
+static mkd_status calibrate_trained(mkd_detector *d, const mk_training *training,
+                                    const mkd_train_options *options, mk_pool *pool)
+{
+  held_out_inputs inputs = {training};
+  mk_calibrate_job job = {.count = training->held_out_count,
+                          .get = get_held_out,
+                          .context = &inputs,
+                          .false_alarm = options->false_alarm,
+                          .progress = options->progress,
+                          .progress_context = options->context};
+  return mk_calibrate(d, &job, pool);
+}
+
+static mkd_status train(mkd_detector *d, const mkd_expert *expert, mkd_image_source source,
+                        const mkd_train_options *options, mk_training *training, mk_pool *pool)
+{
+  mk_input_spec input;
+  MK_TRY(load_recipe(&d->recipe, options));
+  MK_TRY(cut_expert(d, expert));
+  make_input_spec(&input, &d->recipe, expert);
+  mk_teacher teacher = {d->expert, d->expert_outputs, expert->sha256};
+  mk_training_options training_options = {.seed = options->seed,
+                                          .cache_memory = options->cache_memory,
+                                          .checkpoint = options->checkpoint,
+                                          .resume = options->resume};
+  mk_reporter reporter = {options->progress, options->log, options->context};
+  MK_TRY(
+      mk_train(training, &d->recipe, &teacher, &input, source, &training_options, &reporter, pool));
+  take_networks(d, training);
+  MK_TRY(fill_provenance(d, expert, training, options->seed));
+  MK_TRY(mk_detector_finish(d));
+  return calibrate_trained(d, training, options, pool);
+}
+
+mkd_status mkd_train(mkd_detector **detector, const mkd_expert *expert, mkd_image_source source,
+                     const mkd_train_options *options)
+{
+  mkd_train_options defaults = mkd_train_options_default();
+  if (!options) options = &defaults;
+  if (options->size != sizeof *options)
+    return mk_fail(MKD_ERROR_ARGUMENT,
+                   "mkd_train_options.size is %zu, not %zu: start from mkd_train_options_default()",
+                   options->size, sizeof *options);
+  MK_TRY(check_false_alarm(options->false_alarm));
+  MK_TRY(check_source(&source));
+  mkd_detector *d;
+  mk_pool *pool = NULL;
+  mk_training training = {0};
+  MK_TRY(mk_alloc(&d, 1, sizeof *d));
+  mkd_status status = mk_pool_create(&pool, options->threads);
+  if (status == MKD_OK) status = train(d, expert, source, options, &training, pool);
+  mk_training_free(&training);
+  mk_pool_destroy(pool);
+  if (status != MKD_OK) {
+    mkd_detector_destroy(d);
+    return status;
+  }
+  *detector = d;
+  return MKD_OK;
+}
+
+/* ---- Calibration ----------------------------------------------------------------------------- */
+
+typedef struct {
+  const mkd_detector *detector;
+  mkd_image_source source;
+  uint16_t *input;
+} source_inputs;
+
+static mkd_status get_from_source(void *context, size_t index, float *dst)
+{
+  const source_inputs *inputs = context;
+  const mk_input_spec *spec = &inputs->detector->input;
+  mkd_image image = {0};
+  void *handle = NULL;
+  MK_TRY(inputs->source.get(inputs->source.context, index, &image, &handle));
+  mkd_status status = mk_input_read(inputs->input, spec, &image);
+  if (inputs->source.release) inputs->source.release(inputs->source.context, &image, handle);
+  if (status == MKD_OK) mk_input_normalise(dst, inputs->input, spec);
+  return status;
+}
+
+static mkd_status calibrate_from_source(mkd_detector *d, mkd_image_source normal,
+                                        const mkd_calibrate_options *options)
+{
+  source_inputs inputs = {.detector = d, .source = normal};
+  mk_calibrate_job job = {.count = normal.count,
+                          .get = get_from_source,
+                          .context = &inputs,
+                          .false_alarm = options->false_alarm,
+                          .localize = options->localize,
+                          .progress = options->progress,
+                          .progress_context = options->context};
+  mk_pool *pool;
+  MK_TRY(mk_pool_create(&pool, options->threads));
+  mkd_status status = mk_alloc(&inputs.input, mk_input_size(&d->input), sizeof *inputs.input);
+  if (status == MKD_OK) status = mk_calibrate(d, &job, pool);
+  mk_free(inputs.input);
+  mk_pool_destroy(pool);
+  return status;
+}
+
+mkd_status mkd_detector_calibrate(mkd_detector **calibrated, const mkd_detector *detector,
+                                  mkd_image_source normal, const mkd_calibrate_options *options)
+{
+  mkd_calibrate_options defaults = mkd_calibrate_options_default();
+  if (!options) options = &defaults;
+  if (options->size != sizeof *options)
+    return mk_fail(MKD_ERROR_ARGUMENT,
+                   "mkd_calibrate_options.size is %zu, not %zu: start from "
+                   "mkd_calibrate_options_default()",
+                   options->size, sizeof *options);
+  MK_TRY(check_false_alarm(options->false_alarm));
+  MK_TRY(check_source(&normal));
+  mkd_detector *copy;
+  MK_TRY(mk_detector_copy(&copy, detector));
+  mkd_status status = calibrate_from_source(copy, normal, options);
+  if (status != MKD_OK) {
+    mkd_detector_destroy(copy);
+    return status;
+  }
+  *calibrated = copy;
+  return MKD_OK;
+}
