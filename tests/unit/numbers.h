@@ -9,6 +9,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "nn/graph.h"
+
 enum { DIGEST_SAMPLES = 12, DIGEST_SUMS = 4, DIGEST = DIGEST_SAMPLES + DIGEST_SUMS };
 
 /* A 32-bit hash of seed and index. */
@@ -30,6 +32,27 @@ static inline float number(uint32_t seed, size_t index)
 static inline void fill_numbers(float *values, size_t count, uint32_t seed, float base, float scale)
 {
   for (size_t i = 0; i < count; ++i) values[i] = base + scale * number(seed, i);
+}
+
+/* Weights of about 1 / sqrt(fan-in), as the scripts fill them. */
+static inline void fill_parameters(mk_graph *graph)
+{
+  for (int i = 1; i < graph->count; ++i) {
+    mk_op *op = &graph->ops[i];
+    size_t channels = (size_t)op->channels;
+    uint32_t seed = (uint32_t)i;
+    if (op->kind == MK_OP_CONV) {
+      float scale = 1;
+      while (scale * scale * (float)(op->weight_count / channels) > 1) scale /= 2;
+      fill_numbers(op->weights, op->weight_count, 10 + seed, 0, 2 * scale);
+      if (op->bias) fill_numbers(op->bias, channels, 40 + seed, 0, 1);
+    } else if (op->kind == MK_OP_BATCH_NORM) {
+      fill_numbers(op->weights, channels, 10 + seed, 1, 0.5f);
+      fill_numbers(op->bias, channels, 40 + seed, 0, 1);
+      fill_numbers(op->mean, channels, 60 + seed, 0, 0.5f);
+      fill_numbers(op->variance, channels, 80 + seed, 1, 0.5f);
+    }
+  }
 }
 
 static inline double root_mean_square(const float *values, size_t count)
