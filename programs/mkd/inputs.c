@@ -30,6 +30,7 @@ struct input_list {
   char line[LINE_LIMIT];
   size_t filled, used; /* of `line` */
   bool input_ended;
+  int input_error; /* errno value that ended it, until it is told */
 };
 
 /* The folder that holds `path`, without symbolic links, or NULL. */
@@ -146,10 +147,12 @@ static void fill_line(input_list *inputs)
     do n = read(STDIN_FILENO, inputs->line + inputs->filled, LINE_LIMIT - inputs->filled);
     while (n < 0 && errno == EINTR && !interrupted());
   }
-  if (n > 0)
+  if (n > 0) {
     inputs->filled += (size_t)n;
-  else
-    inputs->input_ended = true;
+    return;
+  }
+  inputs->input_ended = true;
+  if (n < 0 && !interrupted()) inputs->input_error = errno;
 }
 
 /* The next line without its end, in fresh memory; NULL = no more. */
@@ -175,6 +178,12 @@ static char *read_line(input_list *inputs)
 static bool next_of_stream(input_list *inputs, scan_job *job)
 {
   job->path = read_line(inputs);
+  if (!job->path && inputs->input_error) {
+    job->path = text_format("-");
+    job->error = text_format("standard input: cannot read: %s", strerror(inputs->input_error));
+    inputs->input_error = 0;
+    return true;
+  }
   if (!job->path) return false;
   char *folder = folder_of(job->path);
   job->name = name_below(inputs, folder, base_of(job->path));

@@ -4,8 +4,10 @@
 #include "output.h"
 #include "verbs.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static const struct verb {
   const char *name, *summary;
@@ -55,8 +57,22 @@ static int run(int argc, char **argv)
   return EXIT_USAGE;
 }
 
+/* No file that is opened later may take the place of a standard stream that the caller has closed.
+ * Read-only, so that output to such a stream still fails. */
+static void keep_standard_streams(void)
+{
+  int descriptor;
+  do descriptor = open("/dev/null", O_RDONLY);
+  while (descriptor >= 0 && descriptor <= STDERR_FILENO);
+  if (descriptor >= 0) close(descriptor);
+}
+
 int main(int argc, char **argv)
 {
+  /* Large, so that it is output_flush that writes, and sees why it cannot. */
+  static char buffer[1 << 18];
+  setvbuf(stdout, buffer, _IOFBF, sizeof buffer);
+  keep_standard_streams();
   interrupt_install();
   return output_end(run(argc, argv));
 }

@@ -93,9 +93,15 @@ void csv_number(FILE *file, double value)
 
 void plain_text(FILE *file, const char *text)
 {
-  for (; *text; ++text) {
-    unsigned char c = (unsigned char)*text;
-    fputc(c < 0x20 || c == 0x7f ? '?' : c, file);
+  const unsigned char *s = (const unsigned char *)text;
+  while (*s) {
+    int length = utf8_length(s);
+    bool control = *s < 0x20 || *s == 0x7f || (s[0] == 0xc2 && s[1] < 0xa0);
+    if (control || length == 0)
+      fputc('?', file);
+    else
+      fwrite(s, 1, (size_t)length, file);
+    s += length ? length : 1;
   }
 }
 

@@ -20,7 +20,8 @@ void csv_text(FILE *file, const char *text);
 /* As json_number; what is not finite is an empty field. */
 void csv_number(FILE *file, double value);
 
-/* For people: control characters, which could command the terminal, become '?'. */
+/* For people: control characters, which could command the terminal, and bytes that are not UTF-8
+ * become '?'. */
 void plain_text(FILE *file, const char *text);
 
 /* "%.*f" in a field of `width`; NaN is "-". */

@@ -134,7 +134,8 @@ static bool deliver(void *context, const scan_job *job, const scan_outcome *outc
 
 static void print_summary(const score_run *scoring)
 {
-  fprintf(stderr, "%zu images: %zu anomalous", scoring->done, scoring->anomalous);
+  fprintf(stderr, "%zu image%s: %zu anomalous", scoring->done, scoring->done == 1 ? "" : "s",
+          scoring->anomalous);
   if (scoring->failed > 0) fprintf(stderr, ", %zu failed", scoring->failed);
   if (scoring->done > scoring->failed)
     fprintf(stderr, "; threshold %.4f for a false-alarm rate of %g%s", scoring->threshold.score,

@@ -147,12 +147,14 @@ static void print_summary(const train_run *training, size_t images, const mkd_th
   printf("time       %.0f:%02.0f min\n", floor(seconds / 60), floor(fmod(seconds, 60)));
 }
 
-/* What becomes of the state of a training that has not ended in a model. */
+/* For a training that could have gone on, had it not been stopped or run out of disk. */
 static void say_how_to_resume(const train_run *training)
 {
   if (access(training->checkpoint, F_OK) == 0)
-    complain("train", "the state so far is in %s; the same command with --resume goes on from it",
+    complain("train", "stopped; the same command with --resume goes on from %s",
              training->checkpoint);
+  else
+    complain("train", "stopped before there was a checkpoint to resume from");
 }
 
 static void mention_checkpoint(train_run *training, bool resume)
@@ -256,7 +258,7 @@ int verb_train(int argc, char **argv)
     options.context = &training;
     mkd_status status = train(&training, &options);
     exit = fail("train", status);
-    if (status != MKD_OK) say_how_to_resume(&training);
+    if (exit == EXIT_INTERRUPTED || exit == EXIT_RESOURCES) say_how_to_resume(&training);
     free(training.checkpoint);
   }
   overrides_free(&training.set);
