@@ -78,6 +78,7 @@ static float mix(float a, float b, float weight)
 
 static float grey_at(const mkd_image *image, between x, between y)
 {
+  if (x.weight == 0 && y.weight == 0) return grey(image, x.first, y.first);
   float top = mix(grey(image, x.first, y.first), grey(image, x.second, y.first), x.weight);
   float bottom = mix(grey(image, x.first, y.second), grey(image, x.second, y.second), x.weight);
   return mix(top, bottom, y.weight);
@@ -85,6 +86,7 @@ static float grey_at(const mkd_image *image, between x, between y)
 
 static float map_at(const mkd_map *map, between x, between y)
 {
+  if (x.weight == 0 && y.weight == 0) return map_value(map, x.first, y.first);
   float top = mix(map_value(map, x.first, y.first), map_value(map, x.second, y.first), x.weight);
   float bottom =
       mix(map_value(map, x.first, y.second), map_value(map, x.second, y.second), x.weight);
@@ -122,8 +124,10 @@ static void draw_image(mk_canvas *canvas, const layout *at, const mkd_image *ima
     for (int k = 0; k < at->width; ++k) {
       between x = locate(k, at->zoom, image->width);
       float g = grey_at(image, x, y) / 255, t = heat(map_at(map, x, y), options);
-      mk_canvas_blend(canvas, at->left + k, at->top + i, (mk_colour){g, g, g}, 1);
-      mk_canvas_blend(canvas, at->left + k, at->top + i, heat_colour(colours, t), heat_alpha(t));
+      float alpha = heat_alpha(t);
+      mk_colour hot = heat_colour(colours, t);
+      mk_colour both = {mix(g, hot.r, alpha), mix(g, hot.g, alpha), mix(g, hot.b, alpha)};
+      mk_canvas_blend(canvas, at->left + k, at->top + i, both, 1);
     }
   }
 }
@@ -172,8 +176,10 @@ static mkd_status draw_contour(mk_canvas *canvas, const layout *at, const mkd_ma
   MK_TRY(column_distances(&distances, at, map, threshold, reach));
   for (int y = 0; y < at->height; ++y) {
     const uint8_t *row = distances + (size_t)y * (size_t)at->width;
-    for (int x = 0; x < at->width; ++x) {
-      if (row[x] == 0) continue;
+    int until = -1; /* the last pixel that one seen so far is in reach of */
+    for (int x = -reach; x < at->width; ++x) {
+      if (x + reach < at->width && row[x + reach] < reach) until = x + 2 * reach;
+      if (x < 0 || x > until || row[x] == 0) continue;
       int square = reach * reach;
       for (int dx = -reach; dx <= reach; ++dx) {
         if (x + dx < 0 || x + dx >= at->width) continue;
