@@ -290,6 +290,67 @@ static void gather_wgrad(const mk_gather_wgrad *op, float *diff_weights, int tap
 
 /* ---- Depthwise convolution ------------------------------------------------------------------- */
 
+/* The part of the kernel that meets the source, for pixels of one line that it meets alike. */
+typedef struct {
+  int rows, columns;
+  const float *src, *weights; /* of its first row and column */
+} overlap;
+
+enum { PIXELS = 4 }; /* neighbours that share the loads of the weights */
+
+/* `pixels` neighbours of a line, LANES channels from c. */
+INLINE void depthwise_tile(const mk_window *w, const overlap *o, float *out, const float *bias,
+                           mk_activation activation, const int pixels, size_t c)
+{
+  size_t channels = (size_t)w->channels, step = (size_t)w->stride * channels;
+  vf sums[PIXELS];
+  for (int p = 0; p < pixels; ++p) sums[p] = bias ? load(bias + c) : (vf){0};
+  for (int ky = 0; ky < o->rows; ++ky) {
+    const float *src = o->src + (size_t)ky * (size_t)w->src_width * channels + c;
+    const float *weights = o->weights + (size_t)(ky * w->kernel) * channels + c;
+    for (int kx = 0; kx < o->columns; ++kx, src += channels, weights += channels) {
+      const vf weight = load(weights);
+      UNROLL for (int p = 0; p < pixels; ++p) sums[p] += load(src + (size_t)p * step) * weight;
+    }
+  }
+  for (int p = 0; p < pixels; ++p)
+    store(out + (size_t)p * channels + c, vector_activate(sums[p], activation));
+}
+
+/* One pixel, fewer channels than LANES. */
+static void depthwise_narrow(const mk_window *w, const overlap *o, float *out, const float *bias,
+                             mk_activation activation)
+{
+  size_t channels = (size_t)w->channels;
+  for (size_t c = 0; c < channels; ++c) {
+    float sum = bias ? bias[c] : 0;
+    for (int ky = 0; ky < o->rows; ++ky) {
+      for (int kx = 0; kx < o->columns; ++kx)
+        sum += o->src[(size_t)(ky * w->src_width + kx) * channels + c] *
+               o->weights[(size_t)(ky * w->kernel + kx) * channels + c];
+    }
+    out[c] = scalar_activate(sum, activation);
+  }
+}
+
+/* The last LANES channels overlap those before, so that all but narrow layers use whole vectors. */
+static void depthwise_pixels(const mk_window *w, const overlap *o, float *out, const float *bias,
+                             mk_activation activation, int pixels)
+{
+  size_t channels = (size_t)w->channels;
+  if (channels < LANES) {
+    depthwise_narrow(w, o, out, bias, activation);
+    return;
+  }
+  for (size_t c = 0; c < channels; c += LANES) {
+    size_t start = c + LANES <= channels ? c : channels - LANES;
+    if (pixels == PIXELS)
+      depthwise_tile(w, o, out, bias, activation, PIXELS, start);
+    else
+      depthwise_tile(w, o, out, bias, activation, 1, start);
+  }
+}
+
 static void depthwise(const mk_window *w, float *dst, const float *src, const float *weights,
                       const float *bias, mk_activation activation, size_t line_begin,
                       size_t line_end)
@@ -300,38 +361,23 @@ static void depthwise(const mk_window *w, float *dst, const float *src, const fl
     int y0 = oy * w->stride - w->pad_top;
     int ky_begin = y0 < 0 ? -y0 : 0;
     int ky_end = y0 + w->kernel > w->src_height ? w->src_height - y0 : w->kernel;
-    for (int ox = 0; ox < w->dst_width; ++ox) {
+    for (int ox = 0, pixels; ox < w->dst_width; ox += pixels) {
       int x0 = ox * w->stride - w->pad_left;
       int kx_begin = x0 < 0 ? -x0 : 0;
       int kx_end = x0 + w->kernel > w->src_width ? w->src_width - x0 : w->kernel;
-      float *out = dst + (line * (size_t)w->dst_width + (size_t)ox) * channels;
-      size_t c = 0;
-      for (; c + 2 * LANES <= channels; c += 2 * LANES) {
-        vf a = bias ? load(bias + c) : (vf){0}, b = bias ? load(bias + c + LANES) : (vf){0};
-        for (int ky = ky_begin; ky < ky_end; ++ky) {
-          size_t row =
-              ((size_t)n * (size_t)w->src_height + (size_t)(y0 + ky)) * (size_t)w->src_width;
-          for (int kx = kx_begin; kx < kx_end; ++kx) {
-            const float *in = src + (row + (size_t)(x0 + kx)) * channels + c;
-            const float *k = weights + (size_t)(ky * w->kernel + kx) * channels + c;
-            a += load(in) * load(k);
-            b += load(in + LANES) * load(k + LANES);
-          }
-        }
-        store(out + c, vector_activate(a, activation));
-        store(out + c + LANES, vector_activate(b, activation));
+      int last = x0 + (PIXELS - 1) * w->stride; /* source column of the last of PIXELS */
+      bool alike = x0 >= 0 && last + w->kernel <= w->src_width && ox + PIXELS <= w->dst_width;
+      pixels = alike && channels >= LANES ? PIXELS : 1;
+      overlap o = {.rows = ky_end - ky_begin, .columns = kx_end - kx_begin};
+      if (o.rows > 0 && o.columns > 0) {
+        size_t pixel =
+            ((size_t)n * (size_t)w->src_height + (size_t)(y0 + ky_begin)) * (size_t)w->src_width +
+            (size_t)(x0 + kx_begin);
+        o.src = src + pixel * channels;
+        o.weights = weights + (size_t)(ky_begin * w->kernel + kx_begin) * channels;
       }
-      for (; c < channels; ++c) {
-        float a = bias ? bias[c] : 0;
-        for (int ky = ky_begin; ky < ky_end; ++ky) {
-          size_t row =
-              ((size_t)n * (size_t)w->src_height + (size_t)(y0 + ky)) * (size_t)w->src_width;
-          for (int kx = kx_begin; kx < kx_end; ++kx)
-            a += src[(row + (size_t)(x0 + kx)) * channels + c] *
-                 weights[(size_t)(ky * w->kernel + kx) * channels + c];
-        }
-        out[c] = scalar_activate(a, activation);
-      }
+      depthwise_pixels(w, &o, dst + (line * (size_t)w->dst_width + (size_t)ox) * channels, bias,
+                       activation, pixels);
     }
   }
 }
@@ -416,30 +462,53 @@ static void max_pool(const mk_window *w, float *dst, const float *src, size_t li
   }
 }
 
+/* One window, LANES channels: the first element that equals the maximum takes the gradient. */
+INLINE void max_pool_window_backward(const mk_window *w, float *diff_src, vf diff, vf top,
+                                     const float *src)
+{
+  size_t channels = (size_t)w->channels, row = (size_t)w->src_width * channels;
+  vi taken = {0};
+  for (int ky = 0; ky < w->kernel; ++ky) {
+    for (int kx = 0; kx < w->kernel; ++kx) {
+      size_t at = (size_t)ky * row + (size_t)kx * channels;
+      vi first = (load(src + at) == top) & ~taken;
+      store(diff_src + at, load(diff_src + at) + (vf)((vi)diff & first));
+      taken |= first;
+    }
+  }
+}
+
+static void max_pool_element_backward(const mk_window *w, float *diff_src, float diff, float top,
+                                      const float *src)
+{
+  size_t channels = (size_t)w->channels, row = (size_t)w->src_width * channels;
+  for (int k = 0; k < w->kernel * w->kernel; ++k) {
+    size_t at = (size_t)(k / w->kernel) * row + (size_t)(k % w->kernel) * channels;
+    if (src[at] != top) continue;
+    diff_src[at] += diff;
+    return;
+  }
+}
+
 static void max_pool_backward(const mk_window *w, float *diff_src, const float *diff_dst,
                               const float *dst, const float *src, int image_begin, int image_end)
 {
   size_t channels = (size_t)w->channels;
-  for (int n = image_begin; n < image_end; ++n) {
-    for (int oy = 0; oy < w->dst_height; ++oy) {
-      for (int ox = 0; ox < w->dst_width; ++ox) {
-        size_t pixel =
-            ((size_t)n * (size_t)w->dst_height + (size_t)oy) * (size_t)w->dst_width + (size_t)ox;
-        for (size_t c = 0; c < channels; ++c) {
-          float top = dst[pixel * channels + c];
-          for (int k = 0; k < w->kernel * w->kernel; ++k) {
-            int y = oy * w->stride + k / w->kernel, x = ox * w->stride + k % w->kernel;
-            size_t at = (((size_t)n * (size_t)w->src_height + (size_t)y) * (size_t)w->src_width +
-                         (size_t)x) *
-                            channels +
-                        c;
-            if (src[at] == top) {
-              diff_src[at] += diff_dst[pixel * channels + c];
-              break;
-            }
-          }
-        }
-      }
+  size_t begin = (size_t)image_begin * (size_t)w->dst_height;
+  size_t end = (size_t)image_end * (size_t)w->dst_height;
+  for (size_t line = begin; line < end; ++line) {
+    size_t n = line / (size_t)w->dst_height, oy = line % (size_t)w->dst_height;
+    size_t y = n * (size_t)w->src_height + oy * (size_t)w->stride;
+    for (int ox = 0; ox < w->dst_width; ++ox) {
+      size_t in = (y * (size_t)w->src_width + (size_t)(ox * w->stride)) * channels;
+      size_t out = (line * (size_t)w->dst_width + (size_t)ox) * channels;
+      size_t c = 0;
+      for (; c + LANES <= channels; c += LANES)
+        max_pool_window_backward(w, diff_src + in + c, load(diff_dst + out + c),
+                                 load(dst + out + c), src + in + c);
+      for (; c < channels; ++c)
+        max_pool_element_backward(w, diff_src + in + c, diff_dst[out + c], dst[out + c],
+                                  src + in + c);
     }
   }
 }
