@@ -56,13 +56,13 @@ static const char *parse_set(void *value, const char *text)
 
 static const char *parse_size(void *value, const char *text)
 {
-  static const char *const expected = "a size in pixels from 1 to 16384, N or WIDTHxHEIGHT";
+  static const char *const expected = "a size in pixels from 8 to 8192, N or WIDTHxHEIGHT";
   unsigned long long width, height;
   char *copy = text_format("%s", text);
   char *x = strchr(copy, 'x');
   if (x) *x = '\0';
   bool valid =
-      parse_whole(copy, 1, 16384, &width) && parse_whole(x ? x + 1 : copy, 1, 16384, &height);
+      parse_whole(copy, 8, 8192, &width) && parse_whole(x ? x + 1 : copy, 8, 8192, &height);
   if (valid) {
     override(value, "input_width", copy);
     override(value, "input_height", x ? x + 1 : copy);
@@ -71,22 +71,20 @@ static const char *parse_size(void *value, const char *text)
   return valid ? NULL : expected;
 }
 
-static const char *parse_count(void *value, const char *key, const char *text)
-{
-  unsigned long long number;
-  if (!parse_whole(text, 1, 1000000, &number)) return "a whole number from 1 to 1000000";
-  override(value, key, text);
-  return NULL;
-}
-
 static const char *parse_epochs(void *value, const char *text)
 {
-  return parse_count(value, "epochs", text);
+  unsigned long long number;
+  if (!parse_whole(text, 1, 100000, &number)) return "a whole number from 1 to 100000";
+  override(value, "epochs", text);
+  return NULL;
 }
 
 static const char *parse_batch(void *value, const char *text)
 {
-  return parse_count(value, "batch", text);
+  unsigned long long number;
+  if (!parse_whole(text, 1, 4096, &number)) return "a whole number from 1 to 4096";
+  override(value, "batch", text);
+  return NULL;
 }
 
 static const char *parse_holdout(void *value, const char *text)
