@@ -13,8 +13,8 @@
 #include <unistd.h>
 
 #include "core/file.h"
-#include "core/memory.h"
 #include "eval/fabric.h"
+#include "image/png_write.h"
 
 static char base[64];
 
@@ -48,33 +48,40 @@ static bool exists(const char *path)
   return stat(path, &info) == 0;
 }
 
-static void assert_same_file(const char *a, const char *b, bool same)
+/* The file holds the cloth that belongs to its number, which is nothing but seed and number. */
+static void assert_holds(const char *path, mk_fabric_kind kind, uint64_t seed, uint64_t number)
 {
-  mk_bytes x, y;
-  assert_int_equal(mk_file_read(&x, a, 1 << 22), MKD_OK);
-  assert_int_equal(mk_file_read(&y, b, 1 << 22), MKD_OK);
-  assert_int_equal(x.size == y.size && memcmp(x.data, y.data, x.size) == 0, same);
-  mk_free(x.data);
-  mk_free(y.data);
+  static mk_fabric fabric;
+  mk_rng rng = mk_rng_seed(seed, number);
+  mk_fabric_weave(&fabric, kind, &rng);
+  mkd_picture *picture;
+  assert_int_equal(mkd_picture_load(&picture, path, NULL), MKD_OK);
+  const mkd_image *image = mkd_picture_image(picture);
+  assert_int_equal(image->width, MK_FABRIC_SIDE);
+  assert_int_equal(image->height, MK_FABRIC_SIDE);
+  const bool mask = image->format == MKD_GREY8;
+  for (int y = 0; y < MK_FABRIC_SIDE; ++y) {
+    const uint8_t *row = (const uint8_t *)image->data + (size_t)y * image->stride;
+    if (mask)
+      assert_memory_equal(row, fabric.mask[y], sizeof fabric.mask[y]);
+    else
+      assert_memory_equal(row, fabric.rgb[y], sizeof fabric.rgb[y]);
+  }
+  mkd_picture_destroy(picture);
 }
 
 static void data_set_is_complete_and_repeatable(void **state)
 {
   (void)state;
-  assert_int_equal(mkd_demo_data(inside("a"), 0), MKD_OK);
-  assert_int_equal(mkdir(inside("b"), 0777), 0); /* empty: taken as it is */
-  assert_int_equal(mkd_demo_data(inside("b"), 0), MKD_OK);
-  assert_int_equal(mkd_demo_data(inside("c"), 1), MKD_OK);
-  const char *files[] = {"train/good/000.png", "train/good/079.png", "test/good/019.png",
-                         "test/hole/009.png",  "test/stain/000.png", "test/scratch/005.png"};
-  for (int i = 0; i < 6; ++i) {
-    char paths[3][200];
-    for (int k = 0; k < 3; ++k)
-      snprintf(paths[k], sizeof paths[k], "%s/%c/%s", base, "abc"[k], files[i]);
-    assert_same_file(paths[0], paths[1], true);
-    assert_same_file(paths[0], paths[2], false);
-  }
-  assert_same_file(inside("a/train/good/000.png"), inside("a/train/good/001.png"), false);
+  assert_int_equal(mkdir(inside("a"), 0777), 0); /* empty: taken as it is */
+  assert_int_equal(mkd_demo_data(inside("a"), 5), MKD_OK);
+  assert_holds(inside("a/train/good/000.png"), MK_FABRIC_GOOD, 5, 0);
+  assert_holds(inside("a/train/good/079.png"), MK_FABRIC_GOOD, 5, 79);
+  assert_holds(inside("a/test/good/019.png"), MK_FABRIC_GOOD, 5, 99);
+  assert_holds(inside("a/test/hole/000.png"), MK_FABRIC_HOLE, 5, 100);
+  assert_holds(inside("a/ground_truth/hole/000_mask.png"), MK_FABRIC_HOLE, 5, 100);
+  assert_holds(inside("a/test/stain/009.png"), MK_FABRIC_STAIN, 5, 139);
+  assert_holds(inside("a/ground_truth/stain/009_mask.png"), MK_FABRIC_STAIN, 5, 139);
 
   mkd_dataset *dataset;
   assert_int_equal(mkd_dataset_open(&dataset, inside("a"), MKD_SPLIT_TRAIN), MKD_OK);
@@ -110,7 +117,7 @@ static void masks_cover_the_flaws(void **state)
   static mk_fabric flawed, good;
   for (int kind = MK_FABRIC_HOLE; kind < MK_FABRIC_KINDS; ++kind) {
     const int reach = kind == MK_FABRIC_HOLE ? 25 : 6; /* a hole pushes threads aside */
-    for (uint64_t stream = 0; stream < 10; ++stream) {
+    for (uint64_t stream = 0; stream < 3; ++stream) {
       mk_rng rng = mk_rng_seed(7, stream), same = rng;
       mk_fabric_weave(&flawed, (mk_fabric_kind)kind, &rng);
       mk_fabric_weave(&good, MK_FABRIC_GOOD, &same);
@@ -130,6 +137,19 @@ static void masks_cover_the_flaws(void **state)
       assert_in_range(covered, 40, 5000);
       assert_true(inside > 15 * covered); /* 5 grey levels */
     }
+  }
+}
+
+static void seeds_and_numbers_give_other_cloth(void **state)
+{
+  (void)state;
+  static mk_fabric one, other;
+  mk_rng rng = mk_rng_seed(0, 0);
+  mk_fabric_weave(&one, MK_FABRIC_GOOD, &rng);
+  for (int i = 0; i < 2; ++i) {
+    rng = i ? mk_rng_seed(1, 0) : mk_rng_seed(0, 1);
+    mk_fabric_weave(&other, MK_FABRIC_GOOD, &rng);
+    assert_memory_not_equal(one.rgb, other.rgb, sizeof one.rgb);
   }
 }
 
@@ -161,9 +181,14 @@ static void folder_in_use_is_refused_and_left_alone(void **state)
 static void failure_leaves_nothing_behind(void **state)
 {
   (void)state;
+  static mk_fabric fabric;
   struct stat first;
-  assert_int_equal(mkd_demo_data(inside("whole"), 0), MKD_OK);
-  assert_int_equal(stat(inside("whole/train/good/000.png"), &first), 0);
+  mk_rng rng = mk_rng_seed(0, 0);
+  mk_fabric_weave(&fabric, MK_FABRIC_GOOD, &rng);
+  const mkd_image image = {fabric.rgb, MK_FABRIC_SIDE, MK_FABRIC_SIDE, sizeof fabric.rgb[0],
+                           MKD_RGB8};
+  assert_int_equal(mk_png_write(inside("first.png"), &image), MKD_OK);
+  assert_int_equal(stat(inside("first.png"), &first), 0);
   struct rlimit before, low;
   assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
   low = (struct rlimit){(rlim_t)first.st_size, before.rlim_max};
@@ -184,6 +209,7 @@ int main(void)
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(data_set_is_complete_and_repeatable, set_up, tear_down),
       cmocka_unit_test(masks_cover_the_flaws),
+      cmocka_unit_test(seeds_and_numbers_give_other_cloth),
       cmocka_unit_test(good_cloth_has_no_flaw),
       cmocka_unit_test_setup_teardown(folder_in_use_is_refused_and_left_alone, set_up, tear_down),
       cmocka_unit_test_setup_teardown(failure_leaves_nothing_behind, set_up, tear_down),
