@@ -14,7 +14,7 @@ static const colour warp_colour = {0.33F, 0.41F, 0.56F};
 static const colour weft_colour = {0.76F, 0.72F, 0.64F};
 static const colour backing = {0.10F, 0.10F, 0.12F}; /* what shows through a hole */
 static const colour fibre = {0.86F, 0.84F, 0.80F};   /* where the dye is rubbed off */
-static const colour coffee = {0.62F, 0.50F, 0.38F};  /* filter, not a colour of its own */
+static const colour coffee = {0.58F, 0.43F, 0.30F};  /* filter, not a colour of its own */
 
 /* How this piece of cloth lies under the camera. Threads are counted along u (warp threads, which
  * run downwards) and v (weft threads, which run across). */
@@ -157,7 +157,7 @@ static flaw plan(mk_fabric_kind kind, const scene *s, mk_rng *rng)
     break;
   case MK_FABRIC_STAIN:
     f.radius = draw(rng, 13, 30);
-    f.strength = draw(rng, 0.30F, 0.60F);
+    f.strength = draw(rng, 0.40F, 0.75F);
     break;
   case MK_FABRIC_MISSING_THREAD:
     f.length = draw(rng, 50, 150);
