@@ -3,6 +3,7 @@
 
 #include "core/file.h"
 #include "core/memory.h"
+#include "core/number.h"
 #include "recipe/embedded.h"
 
 #include <ctype.h>
@@ -140,14 +141,6 @@ static mkd_status fail_value(const char *origin, const key *k, const char *value
                  wanted);
 }
 
-static bool parse_number(const char *text, double *number)
-{
-  char *end;
-  errno = 0;
-  *number = strtod(text, &end);
-  return end != text && *end == 0 && errno == 0 && isfinite(*number);
-}
-
 static mkd_status set_points(mk_point_list *list, const char *text, bool *fits)
 {
   free_points(list);
@@ -199,6 +192,14 @@ static bool set_epochs(mk_epoch_rules *rules, const key *k, const char *text)
   return true;
 }
 
+/* What JSON can hold. */
+static bool is_utf8(const char *text)
+{
+  json_t *string = json_string(text);
+  json_decref(string);
+  return string != NULL;
+}
+
 static mkd_status set_text(mk_recipe *recipe, const key *k, const char *text, const char *origin)
 {
   void *to = field(recipe, k);
@@ -206,7 +207,7 @@ static mkd_status set_text(mk_recipe *recipe, const key *k, const char *text, co
   bool fits = false;
   switch (k->type) {
   case INTEGER:
-    fits = parse_number(text, &number) && number >= k->low && number <= k->high &&
+    fits = mk_parse_number(text, &number) && number >= k->low && number <= k->high &&
            number == floor(number);
     if (fits) *(int *)to = (int)number;
     break;
@@ -216,7 +217,7 @@ static mkd_status set_text(mk_recipe *recipe, const key *k, const char *text, co
       return MKD_OK;
     } /* fall through */
   case REAL:
-    fits = parse_number(text, &number) && number >= k->low && number <= k->high;
+    fits = mk_parse_number(text, &number) && number >= k->low && number <= k->high;
     if (fits) *(double *)to = number;
     break;
   case BOOLEAN:
@@ -238,10 +239,11 @@ static mkd_status set_text(mk_recipe *recipe, const key *k, const char *text, co
     break;
   case TEXT: {
     char *copy;
+    fits = is_utf8(text);
+    if (!fits) break;
     MK_TRY(mk_text_copy(&copy, text));
     mk_free(*(char **)to);
     *(char **)to = copy;
-    fits = true;
   }
   }
   return fits ? MKD_OK : fail_value(origin, k, text);
@@ -265,6 +267,7 @@ static mkd_status value_text(char **text, json_t *value, const key *k, const cha
 {
   char *dumped;
   if (json_is_string(value)) return mk_text_copy(text, json_string_value(value));
+  if (k->type == TEXT) return fail_value(origin, k, "(not a text)");
   if (json_is_array(value) && k->type == POINTS) {
     char list[MK_MAX_POINTS * 80] = "";
     size_t i, used = 0;
@@ -293,17 +296,30 @@ static const char *embedded_json(const char *name)
   return NULL;
 }
 
+/* What the object does not name comes from its base; without a base, it has to name everything. */
+static mkd_status parse_base(mk_recipe *recipe, const json_t *object, const char *origin)
+{
+  const json_t *base = json_object_get(object, "base");
+  if (base) {
+    const char *name = json_string_value(base), *json = name ? embedded_json(name) : NULL;
+    if (!json)
+      return mk_fail(MKD_ERROR_ARGUMENT, "%s: base '%.80s' is not default, paper or paper-code",
+                     origin, name ? name : "(not a text)");
+    return mk_recipe_parse(recipe, json, name);
+  }
+  for (int i = 0; i < KEY_COUNT; ++i) {
+    if (!json_object_get(object, keys[i].name))
+      return mk_fail(MKD_ERROR_FILE, "%s: has neither a base nor the key '%s'", origin,
+                     keys[i].name);
+  }
+  return MKD_OK;
+}
+
 static mkd_status parse_object(mk_recipe *recipe, json_t *object, const char *origin)
 {
-  const char *name, *base = json_string_value(json_object_get(object, "base"));
+  const char *name;
   json_t *value;
-  if (base) {
-    const char *json = embedded_json(base);
-    if (!json)
-      return mk_fail(MKD_ERROR_ARGUMENT, "%s: base '%s' is not default, paper or paper-code",
-                     origin, base);
-    MK_TRY(mk_recipe_parse(recipe, json, base));
-  }
+  MK_TRY(parse_base(recipe, object, origin));
   json_object_foreach(object, name, value)
   {
     if (strcmp(name, "base") == 0) continue;
@@ -460,11 +476,6 @@ mkd_status mk_recipe_check(const mk_recipe *r)
       (r->resize_height && r->resize_height < r->input_height))
     return mk_fail(wrong,
                    "recipe: resize_width and resize_height must not be below the input size");
-  if (r->epochs.count == 0) return mk_fail(wrong, "recipe: epochs is missing");
-  if (r->batch == 0 || r->input_width == 0 || r->input_height == 0 || r->learning_rate <= 0 ||
-      r->holdout <= 0 || r->localize == 0)
-    return mk_fail(wrong, "recipe: batch, input_width, input_height, learning_rate, holdout or "
-                          "localize is missing");
   return MKD_OK;
 }
 

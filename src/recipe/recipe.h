@@ -76,7 +76,7 @@ typedef struct {
  * keys that it does not name are those of its "base" (a recipe's name; "default" if absent). */
 mkd_status mk_recipe_load(mk_recipe *recipe, const char *name);
 
-/* From JSON text; `origin` is for error texts. */
+/* From JSON text that names a base or all keys; `origin` is for error texts. */
 mkd_status mk_recipe_parse(mk_recipe *recipe, const char *json, const char *origin);
 
 /* Overrides one key: "key=value". */
