@@ -100,12 +100,11 @@ static mkd_status fail_statement(const statement *s, const char *what)
 static mkd_status build_conv(builder *b, const statement *s, const char *rest)
 {
   mk_conv conv = {.stride = 1, .groups = 1};
-  bool norm = false, named_stride;
+  bool norm = false;
   int activation = -1, stride = 0;
   if (s->count < 3 || !parse_window(s->words[1], &conv.kernel, &stride))
     return fail_statement(s, "it is conv KxK[/STRIDE] WIDTH [bn] [bias] [relu|relu6]");
-  named_stride = stride > 0;
-  if (named_stride) conv.stride = stride;
+  if (stride > 0) conv.stride = stride;
   conv.pad = conv.kernel / 2;
   if (strcmp(s->words[2], "expert") == 0) {
     MK_TRY(expert_width(b, rest, &conv.channels));
@@ -117,16 +116,16 @@ static mkd_status build_conv(builder *b, const statement *s, const char *rest)
     conv.channels = (int)width;
   }
   for (int i = 3; i < s->count; ++i) {
-    if (strcmp(s->words[i], "bn") == 0)
+    if (strcmp(s->words[i], "bn") == 0 && !norm)
       norm = true;
-    else if (strcmp(s->words[i], "bias") == 0)
+    else if (strcmp(s->words[i], "bias") == 0 && !conv.bias)
       conv.bias = true;
-    else if (strcmp(s->words[i], "relu") == 0)
+    else if (strcmp(s->words[i], "relu") == 0 && activation < 0)
       activation = MK_OP_RELU;
-    else if (strcmp(s->words[i], "relu6") == 0)
+    else if (strcmp(s->words[i], "relu6") == 0 && activation < 0)
       activation = MK_OP_RELU6;
     else
-      return fail_statement(s, "after the width come bn, bias, relu or relu6");
+      return fail_statement(s, "after the width come bn, bias, and relu or relu6, each once");
   }
   char name[MK_NAME_MAX];
   snprintf(name, sizeof name, "conv%d", ++b->convolutions);
@@ -142,6 +141,7 @@ static mkd_status build_point(builder *b, const statement *s)
   for (int i = 0; i < b->point_count; ++i) {
     if (strcmp(b->points[i].name, s->words[1]) != 0) continue;
     int channels = b->graph->ops[b->current].channels;
+    if (b->current == 0) return fail_statement(s, "comes before any layer");
     if (b->outputs[i] >= 0) return fail_statement(s, "is there twice");
     for (int j = 0; j < b->point_count; ++j) {
       if (b->outputs[j] == b->current)
@@ -174,6 +174,9 @@ static mkd_status build_statement(builder *b, const statement *s, const char *re
   if (strcmp(verb, "keep") == 0) {
     if (b->kept_count == MAX_KEPT || strlen(s->words[1]) >= MK_NAME_MAX)
       return fail_statement(s, "too many names, or too long a name");
+    for (int i = 0; i < b->kept_count; ++i) {
+      if (strcmp(b->kept[i].name, s->words[1]) == 0) return fail_statement(s, "is there twice");
+    }
     strcpy(b->kept[b->kept_count].name, s->words[1]);
     b->kept[b->kept_count++].op = b->current;
     return MKD_OK;

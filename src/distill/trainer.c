@@ -246,8 +246,10 @@ static mkd_status run_epochs(trainer *t)
 
 /* ---- Set-up ---------------------------------------------------------------------------------- */
 
+/* Done before any image is read, since a plan may be wrong. */
 static mkd_status make_cloner(trainer *t, const mk_teacher *teacher)
 {
+  t->points = t->recipe->critical_points.count;
   mk_point_width widths[MK_MAX_POINTS];
   for (int p = 0; p < t->points; ++p)
     widths[p] = (mk_point_width){t->recipe->critical_points.names[p],
@@ -267,6 +269,7 @@ static mkd_status make_cloner(trainer *t, const mk_teacher *teacher)
                      t->input->width, t->input->height, widths[p].name, cloner.width, cloner.height,
                      expert.width, expert.height);
     t->sizes[p] = (size_t)expert.height * (size_t)expert.width * (size_t)expert.channels;
+    MK_TRY(mk_graph_name(t->cloner, t->outputs[p], widths[p].name));
   }
   return MKD_OK;
 }
@@ -297,8 +300,6 @@ static mkd_status identify(trainer *t, const mk_teacher *teacher)
 static mkd_status set_up(trainer *t, const mk_teacher *teacher)
 {
   size_t train_count = t->split->train_count;
-  t->points = t->recipe->critical_points.count;
-  MK_TRY(make_cloner(t, teacher));
   t->batch = (size_t)t->recipe->batch < train_count ? t->recipe->batch : (int)train_count;
   t->epochs = mk_recipe_epochs(t->recipe, t->split->images);
   t->steps_per_epoch = (train_count + (size_t)t->batch - 1) / (size_t)t->batch;
@@ -351,14 +352,11 @@ static mkd_status fold_cloner(const trainer *t, mk_training *training)
 {
   mk_graph *folded;
   int outputs[MK_MAX_POINTS];
-  mk_graph *named = t->cloner;
-  for (int p = 0; p < t->points; ++p)
-    MK_TRY(mk_graph_name(named, t->outputs[p], t->recipe->critical_points.names[p]));
-  MK_TRY(mk_graph_fold(&folded, named));
-  mkd_status status = MKD_OK;
+  MK_TRY(mk_graph_fold(&folded, t->cloner));
   for (int p = 0; p < t->points; ++p)
     outputs[p] = mk_graph_find(folded, t->recipe->critical_points.names[p]);
-  status = mk_graph_prune(&training->cloner, folded, outputs, t->points, training->outputs);
+  mkd_status status =
+      mk_graph_prune(&training->cloner, folded, outputs, t->points, training->outputs);
   mk_graph_destroy(folded);
   return status;
 }
@@ -392,24 +390,28 @@ static mkd_status distil(mk_training *training, trainer *t, const mk_teacher *te
   return fold_cloner(t, training);
 }
 
+/* The trainer's split, store and targets. */
+static mkd_status prepare(trainer *t, mk_split *split, mk_channel_statistics *statistics,
+                          mk_input_spec *input, const mk_teacher *teacher, mkd_image_source source)
+{
+  const mk_recipe *recipe = t->recipe;
+  const mk_training_options *options = t->options;
+  size_t target_size = 0;
+  MK_TRY(make_cloner(t, teacher));
+  for (int p = 0; p < t->points; ++p) target_size += t->sizes[p];
+  MK_TRY(mk_split_create(split, source.count, recipe, options->seed));
+  MK_TRY(mk_store_create(&split->store, split->images + split->train_count - split->originals,
+                         mk_input_size(input), target_size, recipe->target_type == MK_TARGETS_FP16,
+                         options->cache_memory));
+  MK_TRY(mk_read_inputs(split, input, recipe, source, options->seed, t->reporter, t->pool));
+  return mk_compute_targets(split, statistics, input, teacher, recipe, t->reporter, t->pool);
+}
+
 static mkd_status run(mk_training *training, mk_split *split, mk_channel_statistics *statistics,
                       const mk_recipe *recipe, const mk_teacher *teacher, mkd_image_source source,
                       const mk_training_options *options, const mk_reporter *reporter,
                       mk_pool *pool)
 {
-  size_t target_size = 0;
-  for (int p = 0; p < recipe->critical_points.count; ++p) {
-    mk_shape shape;
-    MK_TRY(mk_graph_shape(teacher->graph, teacher->outputs[p], training->input.height,
-                          training->input.width, &shape));
-    target_size += (size_t)shape.height * (size_t)shape.width * (size_t)shape.channels;
-  }
-  MK_TRY(mk_split_create(split, source.count, recipe, options->seed));
-  MK_TRY(mk_store_create(&split->store, split->images + split->train_count - split->originals,
-                         mk_input_size(&training->input), target_size,
-                         recipe->target_type == MK_TARGETS_FP16, options->cache_memory));
-  MK_TRY(mk_read_inputs(split, &training->input, recipe, source, options->seed, reporter, pool));
-  MK_TRY(mk_compute_targets(split, statistics, &training->input, teacher, recipe, reporter, pool));
   trainer t = {.recipe = recipe,
                .options = options,
                .reporter = reporter,
@@ -417,7 +419,8 @@ static mkd_status run(mk_training *training, mk_split *split, mk_channel_statist
                .pool = pool,
                .split = split,
                .statistics = statistics};
-  mkd_status status = distil(training, &t, teacher);
+  mkd_status status = prepare(&t, split, statistics, &training->input, teacher, source);
+  if (status == MKD_OK) status = distil(training, &t, teacher);
   tear_down(&t);
   return status;
 }
