@@ -141,15 +141,17 @@ static mkd_status fill_inputs(input_job *job, const mk_reporter *reporter, mk_po
   return MKD_OK;
 }
 
-/* Images of low contrast are stretched: the middle 98 % of their grey levels to the whole range. */
+/* Images of low contrast are stretched: the middle 98 % of their grey levels to the whole range.
+ * Held-out images have no say, as they stand for images to come. */
 static mkd_status find_contrast(mk_input_spec *input, const mk_split *split,
                                 const mk_recipe *recipe, const mk_reporter *reporter)
 {
   if (recipe->contrast_below <= 0) return MKD_OK;
   mk_histogram *histogram;
   MK_TRY(mk_alloc(&histogram, 1, sizeof *histogram));
-  for (size_t i = 0; i < split->images; ++i)
-    mk_histogram_add(histogram, mk_store_input(split->store, i), split->store->input_size);
+  for (size_t i = 0; i < split->originals; ++i)
+    mk_histogram_add(histogram, mk_store_input(split->store, split->train[i]),
+                     split->store->input_size);
   double low = mk_histogram_percentile(histogram, 1) / 257;
   double high = mk_histogram_percentile(histogram, 99) / 257;
   mk_free(histogram);
