@@ -5,6 +5,7 @@
 #include "nn/graph_tensors.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,11 +21,13 @@ static mkd_status add_array(mk_tensors *tensors, const char *name, const float *
   return MKD_OK;
 }
 
-/* Numbers as hexadecimal floating point: exact. */
+/* The bits of a double as 16 hexadecimal digits: exact, NaN included, and of no locale. */
 static mkd_status add_number(mk_tensors *tensors, const char *key, double value)
 {
-  char text[64];
-  snprintf(text, sizeof text, "%a", value);
+  char text[24];
+  uint64_t bits;
+  memcpy(&bits, &value, sizeof bits);
+  snprintf(text, sizeof text, "%016" PRIx64, bits);
   return mk_tensors_add_metadata(tensors, key, text);
 }
 
@@ -58,10 +61,11 @@ mkd_status mk_checkpoint_save(const char *path, const mk_graph *cloner, const mk
 static mkd_status get_number(const mk_tensors *tensors, const char *key, double *value)
 {
   const char *text = mk_tensors_metadata(tensors, key);
-  char *end;
-  if (!text) return mk_fail(MKD_ERROR_FILE, "not a checkpoint of mkd: no '%s'", key);
-  *value = strtod(text, &end);
-  if (end == text || *end) return mk_fail(MKD_ERROR_FILE, "'%s' is not a number", key);
+  if (!text) return mk_fail(MKD_ERROR_FILE, "metadata '%s' is missing", key);
+  if (strlen(text) != 16 || strspn(text, "0123456789abcdef") != 16)
+    return mk_fail(MKD_ERROR_FILE, "metadata '%s' is not 16 hexadecimal digits", key);
+  uint64_t bits = strtoull(text, NULL, 16);
+  memcpy(value, &bits, sizeof bits);
   return MKD_OK;
 }
 
@@ -119,8 +123,8 @@ static mkd_status restore(const mk_tensors *tensors, mk_graph *cloner, mk_adam *
     return mk_fail(MKD_ERROR_FILE, "not a checkpoint of this version of mkd");
   if (strcmp(saved_identity, identity) != 0)
     return mk_fail(MKD_ERROR_FILE,
-                   "belongs to a training with other images, recipe, seed or expert; train without "
-                   "--resume to start anew");
+                   "belongs to a training with other images, recipe, seed, expert or kind of "
+                   "processor; train without --resume to start anew");
   MK_TRY(get_number(tensors, "step", &step));
   if (!(step >= 0 && step < 1e15)) return mk_fail(MKD_ERROR_FILE, "'step' is out of range");
   MK_TRY(get_number(tensors, "weight_val", &state->weight_val));
