@@ -22,7 +22,8 @@ static mkd_status map_file(mk_store *store, size_t bytes)
   if (!error) {
     unlink(path);
     /* Reserves the blocks now: a full disk is an error here and no SIGBUS later. */
-    error = posix_fallocate(descriptor, 0, (off_t)bytes);
+    do error = posix_fallocate(descriptor, 0, (off_t)bytes);
+    while (error == EINTR);
   }
   void *data = MAP_FAILED;
   if (!error) {
