@@ -187,10 +187,16 @@ static mkd_status run(calibrator *k, mk_pool *pool)
   if (!(job->false_alarm > 0 && job->false_alarm < 1))
     return mk_fail(MKD_ERROR_ARGUMENT, "false-alarm rate %g is not between 0 and 1",
                    job->false_alarm);
+  if ((unsigned)job->localize > MKD_LOCALIZE_GBP)
+    return mk_fail(MKD_ERROR_ARGUMENT, "localize: %d is no method of localization",
+                   (int)job->localize);
   mkd_localize method = job->localize ? job->localize : (mkd_localize)d->recipe.localize;
   bool gradients = mk_localize_needs_gradient(method);
-  k->c =
-      (mk_calibration){.held_out = job->count, .localize = method, .false_alarm = job->false_alarm};
+  k->c = (mk_calibration){.held_out = job->count,
+                          .localize = method,
+                          .false_alarm = job->false_alarm,
+                          .largest_square_deviation = 1,
+                          .largest_cosine_deviation = 1};
   k->passes = gradients ? 2 : 1;
   MK_TRY(mk_alloc(&k->c.scores, job->count, sizeof(double)));
   MK_TRY(mk_alloc(&k->c.map_maxima, job->count, sizeof(double)));

@@ -162,24 +162,36 @@ static mkd_status get_real(const json_t *object, const char *key, double low, do
   return MKD_OK;
 }
 
+/* NAN for null. */
+static mkd_status get_real_or_null(const json_t *object, const char *key, double *value)
+{
+  *value = NAN;
+  if (json_is_null(json_object_get(object, key))) return MKD_OK;
+  return get_real(object, key, -1e300, 1e300, value);
+}
+
 static mkd_status get_integer(const json_t *object, const char *key, int low, int high, int *value)
 {
   double number;
   MK_TRY(get_real(object, key, low, high, &number));
+  if (number != floor(number)) return mk_fail(MKD_ERROR_FILE, "'%s' is no whole number", key);
   *value = (int)number;
   return MKD_OK;
 }
 
-static mkd_status get_reals(const json_t *object, const char *key, size_t count, double *values)
+static mkd_status get_reals(const json_t *object, const char *key, size_t count, double low,
+                            double high, double *values)
 {
   const json_t *array = json_object_get(object, key);
   if (!json_is_array(array) || json_array_size(array) != count)
     return mk_fail(MKD_ERROR_FILE, "'%s' is missing or has not %zu numbers", key, count);
   for (size_t i = 0; i < count; ++i) {
     const json_t *number = json_array_get(array, i);
-    if (!json_is_number(number) || !isfinite(json_number_value(number)))
-      return mk_fail(MKD_ERROR_FILE, "'%s' holds something that is no number", key);
-    values[i] = json_number_value(number);
+    double found = json_number_value(number);
+    if (!json_is_number(number) || !(found >= low && found <= high))
+      return mk_fail(MKD_ERROR_FILE, "number %zu of '%s' is not one in %g .. %g", i + 1, key, low,
+                     high);
+    values[i] = found;
   }
   return MKD_OK;
 }
@@ -194,20 +206,20 @@ static mkd_status get_text(const json_t *object, const char *key, char **text)
 static mkd_status read_input(mk_input_spec *input, const json_t *object)
 {
   double mean[3], std[3], low, high;
+  const double big = 1e6, small = 1e-6;
   const int most = 8192;
   MK_TRY(get_integer(object, "width", 1, most, &input->width));
   MK_TRY(get_integer(object, "height", 1, most, &input->height));
   MK_TRY(get_integer(object, "resize_width", input->width, most, &input->resize_width));
   MK_TRY(get_integer(object, "resize_height", input->height, most, &input->resize_height));
-  MK_TRY(get_reals(object, "mean", 3, mean));
-  MK_TRY(get_reals(object, "std", 3, std));
+  MK_TRY(get_reals(object, "mean", 3, -big, big, mean));
+  MK_TRY(get_reals(object, "std", 3, small, big, std));
   MK_TRY(get_real(object, "low", 0, 255, &low));
   MK_TRY(get_real(object, "high", 0, 255, &high));
-  if (!(high > low)) return mk_fail(MKD_ERROR_FILE, "'high' is not above 'low'");
+  if (!(high - low >= small)) return mk_fail(MKD_ERROR_FILE, "'high' is not above 'low'");
   input->low = (float)low;
   input->high = (float)high;
   for (int c = 0; c < 3; ++c) {
-    if (!(std[c] > 1e-6)) return mk_fail(MKD_ERROR_FILE, "'std' is not positive");
     input->mean[c] = (float)mean[c];
     input->std[c] = (float)std[c];
   }
@@ -229,7 +241,8 @@ static mkd_status check_ascending(const double *numbers, size_t count, const cha
 
 static mkd_status read_calibration(mk_calibration *c, const json_t *object, size_t points)
 {
-  const double big = 1e300, least = 1e-300;
+  /* Far beyond what calibration gives, and within what fp32 and quotients can bear. */
+  const double huge = 1e300, big = 1e30, least = 1e-12;
   const char *name = json_string_value(json_object_get(object, "localize"));
   for (int i = 1; name && i < LOCALIZE_COUNT; ++i) {
     if (strcmp(name, localize_names[i]) == 0) c->localize = (mkd_localize)i;
@@ -241,44 +254,44 @@ static mkd_status read_calibration(mk_calibration *c, const json_t *object, size
   MK_TRY(mk_alloc(&c->scores, count, sizeof(double)));
   MK_TRY(mk_alloc(&c->map_maxima, count, sizeof(double)));
   c->held_out = count;
-  MK_TRY(get_reals(object, "scores", count, c->scores));
+  MK_TRY(get_reals(object, "scores", count, -huge, huge, c->scores));
   MK_TRY(check_ascending(c->scores, count, "scores"));
   if (c->localize != MKD_LOCALIZE_NONE) {
-    MK_TRY(get_reals(object, "map_maxima", count, c->map_maxima));
+    MK_TRY(get_reals(object, "map_maxima", count, -huge, huge, c->map_maxima));
     MK_TRY(check_ascending(c->map_maxima, count, "map_maxima"));
   }
   MK_TRY(get_real(object, "false_alarm", 1e-12, 1 - 1e-12, &c->false_alarm));
-  MK_TRY(get_reals(object, "square_mean", points, c->square_mean));
-  MK_TRY(get_reals(object, "square_deviation", points, c->square_deviation));
-  for (size_t p = 0; p < points; ++p) {
-    if (!(c->square_deviation[p] > 0))
-      return mk_fail(MKD_ERROR_FILE, "'square_deviation' is not positive");
-  }
+  MK_TRY(get_reals(object, "square_mean", points, 0, big, c->square_mean));
+  MK_TRY(get_reals(object, "square_deviation", points, least, big, c->square_deviation));
   MK_TRY(get_real(object, "cosine_mean", -big, big, &c->cosine_mean));
   MK_TRY(get_real(object, "cosine_deviation", least, big, &c->cosine_deviation));
   MK_TRY(get_real(object, "map_mean", -big, big, &c->map_mean));
   MK_TRY(get_real(object, "largest_square_mean", -big, big, &c->largest_square_mean));
   MK_TRY(get_real(object, "largest_cosine_mean", -big, big, &c->largest_cosine_mean));
-  MK_TRY(get_real(object, "largest_square_deviation", 0, big, &c->largest_square_deviation));
-  return get_real(object, "largest_cosine_deviation", 0, big, &c->largest_cosine_deviation);
+  MK_TRY(get_real(object, "largest_square_deviation", least, big, &c->largest_square_deviation));
+  return get_real(object, "largest_cosine_deviation", least, big, &c->largest_cosine_deviation);
 }
 
 static mkd_status read_provenance(mkd_detector *d, const json_t *object)
 {
   mk_provenance *p = &d->provenance;
+  const json_t *seed = json_object_get(object, "seed");
+  const json_t *converged = json_object_get(object, "converged");
+  double images;
   MK_TRY(get_text(object, "mkd_version", &p->mkd_version));
   MK_TRY(get_text(object, "kernels", &p->kernels));
   MK_TRY(get_text(object, "expert_arch", &p->expert_arch));
   MK_TRY(get_text(object, "expert_sha256", &p->expert_sha256));
-  p->seed = (uint64_t)json_integer_value(json_object_get(object, "seed"));
-  p->trained_images = (size_t)json_integer_value(json_object_get(object, "trained_images"));
-  MK_TRY(get_integer(object, "epochs", 0, 1 << 30, &p->epochs));
-  p->loss = p->held_out_loss = NAN;
-  if (json_is_number(json_object_get(object, "loss")))
-    p->loss = json_number_value(json_object_get(object, "loss"));
-  if (json_is_number(json_object_get(object, "held_out_loss")))
-    p->held_out_loss = json_number_value(json_object_get(object, "held_out_loss"));
-  p->converged = json_is_true(json_object_get(object, "converged"));
+  if (!json_is_integer(seed)) return mk_fail(MKD_ERROR_FILE, "'seed' is no whole number");
+  p->seed = (uint64_t)json_integer_value(seed);
+  MK_TRY(get_real(object, "trained_images", 1, 1e15, &images));
+  p->trained_images = (size_t)images;
+  MK_TRY(get_integer(object, "epochs", 1, 1 << 30, &p->epochs));
+  MK_TRY(get_real_or_null(object, "loss", &p->loss));
+  MK_TRY(get_real_or_null(object, "held_out_loss", &p->held_out_loss));
+  if (!json_is_boolean(converged))
+    return mk_fail(MKD_ERROR_FILE, "'converged' is neither true nor false");
+  p->converged = json_is_true(converged);
   MK_TRY(get_real(object, "weight_val", 0, 1e300, &d->weight_val));
   return get_real(object, "weight_dir", 0, 1e300, &d->weight_dir);
 }
