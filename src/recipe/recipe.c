@@ -143,21 +143,25 @@ static mkd_status fail_value(const char *origin, const key *k, const char *value
 
 static mkd_status set_points(mk_point_list *list, const char *text, bool *fits)
 {
-  free_points(list);
+  mk_point_list parsed = {.count = 0};
+  mkd_status status = MKD_OK;
   *fits = true;
-  while (*text) {
+  while (*text && *fits && status == MKD_OK) {
     size_t length = strcspn(text, ", ");
     if (length > 0) {
-      if (list->count == MK_MAX_POINTS) {
-        *fits = false;
-        return MKD_OK;
-      }
-      MK_TRY(mk_text_copy_n(&list->names[list->count], text, length));
-      ++list->count;
+      *fits = parsed.count < MK_MAX_POINTS;
+      if (*fits) status = mk_text_copy_n(&parsed.names[parsed.count], text, length);
+      if (*fits && status == MKD_OK) ++parsed.count;
     }
     text += length;
     text += *text != 0;
   }
+  if (status != MKD_OK || !*fits) {
+    free_points(&parsed);
+    return status;
+  }
+  free_points(list);
+  *list = parsed;
   return MKD_OK;
 }
 
