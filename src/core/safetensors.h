@@ -38,6 +38,13 @@ mkd_status mk_tensors_add_metadata(mk_tensors *tensors, const char *key, const c
 mk_tensor *mk_tensors_find(const mk_tensors *tensors, const char *name);
 const char *mk_tensors_metadata(const mk_tensors *tensors, const char *key);
 
+/* MKD_ERROR_FILE that names the tensor when one of its numbers is not finite. */
+mkd_status mk_tensor_check_finite(const mk_tensor *tensor);
+
+/* A shape as text, "[64, 3, 3, 3]", cut to fit. */
+enum { MK_SHAPE_TEXT = 64 };
+const char *mk_shape_text(char text[MK_SHAPE_TEXT], const size_t *shape, int rank);
+
 /* True when the bytes look like a safetensors file: plausible header length, then '{'. */
 bool mk_safetensors_recognise(const uint8_t *data, size_t size);
 

@@ -2,6 +2,8 @@
 
 #include "core/memory.h"
 
+#include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { MAX_ENTRIES = 16384 }; /* tensors, and metadata: names are searched one after the other */
@@ -86,4 +88,21 @@ const char *mk_tensors_metadata(const mk_tensors *tensors, const char *key)
   for (size_t i = 0; i < tensors->metadata_count; ++i)
     if (strcmp(tensors->metadata[i].key, key) == 0) return tensors->metadata[i].value;
   return NULL;
+}
+
+const char *mk_shape_text(char text[MK_SHAPE_TEXT], const size_t *shape, int rank)
+{
+  size_t used = (size_t)snprintf(text, MK_SHAPE_TEXT, "[");
+  for (int i = 0; i < rank && used < MK_SHAPE_TEXT - 24; ++i)
+    used += (size_t)snprintf(text + used, MK_SHAPE_TEXT - used, i ? ", %zu" : "%zu", shape[i]);
+  snprintf(text + used, MK_SHAPE_TEXT - used, "]");
+  return text;
+}
+
+mkd_status mk_tensor_check_finite(const mk_tensor *tensor)
+{
+  for (size_t i = 0; i < tensor->count; ++i)
+    if (!isfinite(tensor->data[i]))
+      return mk_fail(MKD_ERROR_FILE, "tensor '%s' holds a NaN or infinity", tensor->name);
+  return MKD_OK;
 }

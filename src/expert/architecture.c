@@ -1,7 +1,5 @@
 #include "expert/architecture.h"
 
-#include "nn/graph_tensors.h"
-
 #include <stdio.h>
 #include <string.h>
 

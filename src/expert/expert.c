@@ -39,9 +39,17 @@ static mkd_status check_finite(const mk_graph *graph)
   return MKD_OK;
 }
 
+static bool is_expert(const mk_tensors *tensors)
+{
+  const char *found = mk_tensors_metadata(tensors, "format");
+  return found && strcmp(found, format) == 0;
+}
+
 static mkd_status build(mkd_expert *expert, const mk_tensors *tensors, const char *arch)
 {
   mk_graph *folded;
+  if (is_expert(tensors))
+    return mk_fail(MKD_ERROR_FILE, "is an expert file already and needs no import");
   MK_TRY(mk_architecture_build(expert, tensors, arch));
   MK_TRY(mk_graph_fold(&folded, expert->graph));
   mk_graph_destroy(expert->graph);
@@ -216,9 +224,8 @@ mkd_status mkd_expert_save(const mkd_expert *expert, const char *path)
 
 static mkd_status check_format(const mk_tensors *tensors)
 {
-  const char *found_format = mk_tensors_metadata(tensors, "format"),
-             *found_version = mk_tensors_metadata(tensors, "version");
-  if (!found_format || strcmp(found_format, format) != 0)
+  const char *found_version = mk_tensors_metadata(tensors, "version");
+  if (!is_expert(tensors))
     return mk_fail(MKD_ERROR_FILE, "is a safetensors file, but no expert; `mkd import` makes one "
                                    "of pre-trained weights");
   if (!found_version || strcmp(found_version, version) != 0)

@@ -48,8 +48,8 @@ typedef struct {
 mkd_status mk_graph_create(mk_graph **graph, int input_channels);
 void mk_graph_destroy(mk_graph *graph);
 
-/* Each appends an operation and gives its index. `name` may be NULL. Weights are allocated, zero.
- */
+/* Each appends an operation and gives its index (which may be NULL, as `name` may). Weights are
+ * allocated, zero. */
 typedef struct {
   int channels, kernel, stride, groups;
   mk_pad_mode pad_mode;

@@ -2,28 +2,10 @@
 
 #include "core/memory.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 enum { TENSOR_NAME = 256 };
-
-const char *mk_shape_text(char text[MK_SHAPE_TEXT], const size_t *shape, int rank)
-{
-  size_t used = (size_t)snprintf(text, MK_SHAPE_TEXT, "[");
-  for (int i = 0; i < rank && used < MK_SHAPE_TEXT - 24; ++i)
-    used += (size_t)snprintf(text + used, MK_SHAPE_TEXT - used, i ? ", %zu" : "%zu", shape[i]);
-  snprintf(text + used, MK_SHAPE_TEXT - used, "]");
-  return text;
-}
-
-mkd_status mk_tensor_check_finite(const mk_tensor *tensor)
-{
-  for (size_t i = 0; i < tensor->count; ++i)
-    if (!isfinite(tensor->data[i]))
-      return mk_fail(MKD_ERROR_FILE, "tensor '%s' holds a NaN or infinity", tensor->name);
-  return MKD_OK;
-}
 
 /* One array of an operation, and the tensor that stands for it. */
 typedef struct {

@@ -14,11 +14,4 @@ mkd_status mk_graph_to_tensors(mk_tensors *tensors, const mk_graph *graph, const
  * holds a NaN or infinity. Other tensors are ignored. */
 mkd_status mk_graph_from_tensors(mk_graph **graph, const mk_tensors *tensors, const char *prefix);
 
-/* MKD_ERROR_FILE that names the tensor when one of its numbers is not finite. */
-mkd_status mk_tensor_check_finite(const mk_tensor *tensor);
-
-/* A shape as text, "[64, 3, 3, 3]", cut to fit. */
-enum { MK_SHAPE_TEXT = 64 };
-const char *mk_shape_text(char text[MK_SHAPE_TEXT], const size_t *shape, int rank);
-
 #endif

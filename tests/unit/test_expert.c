@@ -339,6 +339,8 @@ static void an_expert_goes_to_a_file_and_back(void **state)
   }
   mkd_expert_destroy(loaded);
   mkd_expert_destroy(expert);
+  assert_int_equal(mkd_expert_import(&loaded, path, NULL), MKD_ERROR_FILE);
+  assert_non_null(strstr(mkd_last_error(), "is an expert file already"));
   unlink(path);
   assert_int_equal(mkd_expert_load(&loaded, path), MKD_ERROR_FILE);
   assert_int_equal(mkd_expert_load(&loaded, FIXTURES "/reference.safetensors"), MKD_ERROR_FILE);
