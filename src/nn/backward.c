@@ -167,7 +167,10 @@ static void conv_data_gradient(mk_exec *exec, const mk_step *step, mk_pool *pool
                          .dst_x = phase->dst_x};
     op.gather.batch = batch;
     op.gather.src = mk_value_diff(exec, step->dst);
-    mk_run_gemm(exec, pool, &op);
+    if (src.channels <= MK_FEW_CHANNELS)
+      mk_run_dot(exec, pool, &op);
+    else
+      mk_run_gemm(exec, pool, &op);
   }
 }
 

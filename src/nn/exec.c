@@ -200,16 +200,30 @@ static void gemm_part(void *context, size_t index, int worker)
                             last < job->panels ? last : job->panels);
 }
 
-void mk_run_gemm(const mk_exec *exec, mk_pool *pool, const mk_gather_gemm *op)
+static void dot_part(void *context, size_t index, int worker)
+{
+  (void)worker;
+  const gemm_job *job = context;
+  size_t begin = index * job->row_grain, end = begin + job->row_grain;
+  job->kernels->gather_dot(&job->op, begin, end < job->rows ? end : job->rows);
+}
+
+static gemm_job make_job(const mk_exec *exec, const mk_gather_gemm *op)
 {
   const mk_kernels *kernels = exec->net->kernels;
-  gemm_job job = {.kernels = kernels, .op = *op};
-  job.rows =
-      (size_t)op->gather.batch * (size_t)op->gather.grid_height * (size_t)op->gather.grid_width;
+  const mk_gather *g = &op->gather;
+  return (gemm_job){.kernels = kernels,
+                    .op = *op,
+                    .rows = (size_t)g->batch * (size_t)g->grid_height * (size_t)g->grid_width,
+                    .row_grain = (size_t)kernels->row_tile * 32,
+                    .panels = (op->channels + kernels->panel - 1) / kernels->panel};
+}
+
+void mk_run_gemm(const mk_exec *exec, mk_pool *pool, const mk_gather_gemm *op)
+{
+  gemm_job job = make_job(exec, op);
   if (job.rows == 0) return;
-  job.panels = (op->channels + kernels->panel - 1) / kernels->panel;
   /* Enough parts to keep every thread busy, not so many that handing them out costs. */
-  job.row_grain = (size_t)kernels->row_tile * 32;
   size_t row_parts = (job.rows + job.row_grain - 1) / job.row_grain;
   size_t wanted = 4 * (size_t)mk_pool_threads(pool);
   size_t panel_parts = row_parts >= wanted ? 1 : wanted / row_parts;
@@ -217,6 +231,12 @@ void mk_run_gemm(const mk_exec *exec, mk_pool *pool, const mk_gather_gemm *op)
   job.panel_grain = (job.panels + (int)panel_parts - 1) / (int)panel_parts;
   panel_parts = (size_t)((job.panels + job.panel_grain - 1) / job.panel_grain);
   mk_pool_run(pool, row_parts * panel_parts, gemm_part, &job);
+}
+
+void mk_run_dot(const mk_exec *exec, mk_pool *pool, const mk_gather_gemm *op)
+{
+  gemm_job job = make_job(exec, op);
+  mk_pool_run(pool, (job.rows + job.row_grain - 1) / job.row_grain, dot_part, &job);
 }
 
 static void conv_forward(mk_exec *exec, const mk_step *step, mk_pool *pool, int batch)

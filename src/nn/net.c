@@ -34,9 +34,14 @@ static void pack_forward(const mk_net *net, const mk_op *op, float *packed)
   }
 }
 
+static int backward_panel(const mk_net *net, int sources)
+{
+  return sources <= MK_FEW_CHANNELS ? 1 : net->kernels->panel;
+}
+
 static void pack_backward(const mk_net *net, const mk_op *op, int qy, int qx, float *packed)
 {
-  int width = net->kernels->panel, sources = mk_op_src_channels(net->graph, op);
+  int sources = mk_op_src_channels(net->graph, op), width = backward_panel(net, sources);
   for (int s0 = 0; s0 < sources; s0 += width) {
     for (int ky = qy; ky < op->kernel; ky += op->stride) {
       for (int kx = qx; kx < op->kernel; kx += op->stride) {
@@ -70,6 +75,7 @@ static mkd_status allocate(const mk_net *net, const mk_op *op, mk_packed *packed
                   panels(op->channels, width) * (size_t)width * taps * (size_t)sources,
                   sizeof(float)));
   if (!backward) return MKD_OK;
+  width = backward_panel(net, sources);
   MK_TRY(mk_alloc(&packed->backward, (size_t)(op->stride * op->stride), sizeof(float *)));
   for (int q = 0; q < op->stride * op->stride; ++q) {
     taps = (size_t)mk_phase_taps(op->kernel, op->stride, q / op->stride) *

@@ -9,7 +9,8 @@ typedef struct {
   float *forward; /* [panel][kernel * kernel * source channels][panel width] */
   /* For backward-data, phase (qy, qx) of the stride holds the kernel positions (ky, kx) with
    * ky % stride == qy and kx % stride == qx, in ascending order:
-   * [panel of source channels][positions * channels][panel width]. */
+   * [panel of source channels][positions * channels][panel width]. Of MK_FEW_CHANNELS source
+   * channels or less, each is a panel of its own. */
   float **backward; /* [stride * stride], or NULL */
 } mk_packed;
 

@@ -95,7 +95,8 @@ typedef void mk_range_work(const mk_exec *exec, const mk_step *step, int batch, 
 void mk_run_ranges(const mk_exec *exec, const mk_step *step, mk_pool *pool, int batch, size_t count,
                    size_t grain, mk_range_work *work);
 
-/* Spreads one gather_gemm over the pool. */
+/* Each spreads one gather_gemm, or gather_dot, over the pool. */
 void mk_run_gemm(const mk_exec *exec, mk_pool *pool, const mk_gather_gemm *op);
+void mk_run_dot(const mk_exec *exec, mk_pool *pool, const mk_gather_gemm *op);
 
 #endif

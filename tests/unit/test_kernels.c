@@ -200,10 +200,9 @@ static const float *pack(trial *t, const float *weights, size_t rows, int channe
   return packed;
 }
 
-static void try_gather_gemm(trial *t, const mk_kernels *reference, const mk_kernels *set)
+static mk_gather_gemm any_gemm(trial *t, int *offsets, int channels)
 {
-  int offsets[2 * MAX_TAPS];
-  mk_gather_gemm op = {.gather = any_gather(t, offsets), .channels = any_channels(t)};
+  mk_gather_gemm op = {.gather = any_gather(t, offsets), .channels = channels};
   mk_gather *g = &op.gather;
   if (any(t, 0, 7) == 0) g->taps = 0;
   op.dst_step = any(t, 1, 3);
@@ -216,12 +215,25 @@ static void try_gather_gemm(trial *t, const mk_kernels *reference, const mk_kern
     op.activation = any_activation(t);
     if (coin(t)) op.bias = input(t, (size_t)op.channels);
   }
+  return op;
+}
+
+static output gemm_output(trial *t, const mk_gather_gemm *op)
+{
+  size_t pixels = (size_t)(op->gather.batch * op->dst_height * op->dst_width);
+  return make_output(t, pixels * (size_t)op->channels, !op->accumulate);
+}
+
+static void try_gather_gemm(trial *t, const mk_kernels *reference, const mk_kernels *set)
+{
+  int offsets[2 * MAX_TAPS];
+  mk_gather_gemm op = any_gemm(t, offsets, any_channels(t));
+  const mk_gather *g = &op.gather;
   size_t depth = (size_t)(g->taps * g->depth);
   const float *weights = input(t, depth * (size_t)op.channels);
   const float *plain = pack(t, weights, depth, op.channels, reference->panel);
   const float *packed = pack(t, weights, depth, op.channels, set->panel);
-  output out = make_output(
-      t, (size_t)(g->batch * op.dst_height * op.dst_width) * (size_t)op.channels, !op.accumulate);
+  output out = gemm_output(t, &op);
 
   size_t rows = (size_t)(g->batch * g->grid_height * g->grid_width), begin, end, first, last;
   any_range(t, rows, &begin, &end);
@@ -237,6 +249,23 @@ static void try_gather_gemm(trial *t, const mk_kernels *reference, const mk_kern
   if (first_channel < last_channel)
     reference->gather_gemm(&op, begin, end, first_channel, last_channel);
   assert_same(&out, set, "gather_gemm", (double)depth);
+}
+
+static void try_gather_dot(trial *t, const mk_kernels *reference, const mk_kernels *set)
+{
+  int offsets[2 * MAX_TAPS];
+  mk_gather_gemm op = any_gemm(t, offsets, any(t, 1, MK_FEW_CHANNELS));
+  const mk_gather *g = &op.gather;
+  size_t depth = (size_t)(g->taps * g->depth);
+  op.packed = input(t, depth * (size_t)op.channels);
+  output out = gemm_output(t, &op);
+  size_t begin, end;
+  any_range(t, (size_t)(g->batch * g->grid_height * g->grid_width), &begin, &end);
+  op.dst = out.actual;
+  set->gather_dot(&op, begin, end);
+  op.dst = out.expected;
+  reference->gather_dot(&op, begin, end);
+  assert_same(&out, set, "gather_dot", (double)depth);
 }
 
 static void try_gather_wgrad(trial *t, const mk_kernels *reference, const mk_kernels *set)
@@ -479,8 +508,8 @@ static void every_set_does_what_the_reference_does(void **state)
   (void)state;
   typedef void try(trial *, const mk_kernels *, const mk_kernels *);
   static try *const tries[] = {
-      try_gather_gemm, try_gather_wgrad, try_long_wgrad, try_depthwise, try_depthwise_backward,
-      try_max_pool,    try_elements,     try_adam,       try_channels};
+      try_gather_gemm,        try_gather_dot, try_gather_wgrad, try_long_wgrad, try_depthwise,
+      try_depthwise_backward, try_max_pool,   try_elements,     try_adam,       try_channels};
   const mk_kernels *sets[8];
   int count = mk_kernels_list(sets, 7);
   sets[count++] = &wide_kernels;

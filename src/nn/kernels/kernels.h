@@ -11,6 +11,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+enum { MK_FEW_CHANNELS = 4 };
+
 typedef enum { MK_ACT_NONE, MK_ACT_RELU, MK_ACT_RELU6 } mk_activation;
 
 /* A grid of rows, each of which gathers `taps` vectors of `depth` floats from src:
@@ -68,6 +70,9 @@ typedef struct mk_kernels {
   /* Rows [row_begin, row_end) of the grid, panels [panel_begin, panel_end). */
   void (*gather_gemm)(const mk_gather_gemm *op, size_t row_begin, size_t row_end, int panel_begin,
                       int panel_end);
+  /* The same for at most MK_FEW_CHANNELS channels, too few to fill a panel: vectors run over depth.
+   * Here `packed` is [channel][tap][depth]. */
+  void (*gather_dot)(const mk_gather_gemm *op, size_t row_begin, size_t row_end);
   /* Images [image_begin, image_end), one tap: diff_weights is [depth][channels] of that tap. */
   void (*gather_wgrad)(const mk_gather_wgrad *op, float *diff_weights, int tap, int image_begin,
                        int image_end);

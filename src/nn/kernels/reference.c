@@ -47,6 +47,12 @@ static void gather_gemm(const mk_gather_gemm *op, size_t row_begin, size_t row_e
   }
 }
 
+/* A panel is one channel here: the layouts are the same. */
+static void gather_dot(const mk_gather_gemm *op, size_t row_begin, size_t row_end)
+{
+  gather_gemm(op, row_begin, row_end, 0, op->channels);
+}
+
 static void gather_wgrad(const mk_gather_wgrad *op, float *diff_weights, int tap, int image_begin,
                          int image_end)
 {
@@ -280,6 +286,7 @@ const mk_kernels mk_kernels_reference = {
     .row_tile = 1,
     .panel = 1,
     .gather_gemm = gather_gemm,
+    .gather_dot = gather_dot,
     .gather_wgrad = gather_wgrad,
     .depthwise = depthwise,
     .depthwise_backward_data = depthwise_backward_data,

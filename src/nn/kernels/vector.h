@@ -77,6 +77,35 @@ static inline const float *gathered(const mk_gather *g, int n, int i, int j, int
              (size_t)g->src_channels;
 }
 
+/* Place of a row in the grid. */
+typedef struct {
+  int n, i, j;
+} position;
+
+static inline position position_of(const mk_gather *g, size_t row)
+{
+  size_t line = row / (size_t)g->grid_width;
+  return (position){(int)(line / (size_t)g->grid_height), (int)(line % (size_t)g->grid_height),
+                    (int)(row % (size_t)g->grid_width)};
+}
+
+static inline void next_position(const mk_gather *g, position *at)
+{
+  if (++at->j < g->grid_width) return;
+  at->j = 0;
+  if (++at->i < g->grid_height) return;
+  at->i = 0;
+  ++at->n;
+}
+
+static inline float *destination(const mk_gather_gemm *op, position at)
+{
+  size_t y = (size_t)(at.i * op->dst_step + op->dst_y);
+  size_t x = (size_t)(at.j * op->dst_step + op->dst_x);
+  size_t line = (size_t)at.n * (size_t)op->dst_height + y;
+  return op->dst + (line * (size_t)op->dst_width + x) * (size_t)op->channels;
+}
+
 /* One register tile: MR rows, NR channels. rows[tap][MR] point at `depth` floats each. */
 INLINE void gemm_tile(vf sums[MR][NV], int taps, int depth, const float *const *rows,
                       const float *weights)
@@ -131,7 +160,6 @@ static void gather_gemm(const mk_gather_gemm *op, size_t row_begin, size_t row_e
                         int panel_end)
 {
   const mk_gather *g = &op->gather;
-  size_t image_rows = (size_t)g->grid_height * (size_t)g->grid_width;
   size_t panel_size = (size_t)g->taps * (size_t)g->depth * NR;
   const float *rows[POINTERS];
   enum { TILES = 8 };
@@ -139,9 +167,7 @@ static void gather_gemm(const mk_gather_gemm *op, size_t row_begin, size_t row_e
   int tiles = g->taps ? POINTERS / (g->taps * MR) : TILES;
   if (tiles > TILES) tiles = TILES;
   size_t block = (size_t)tiles * MR;
-  int n = (int)(row_begin / image_rows);
-  int i = (int)(row_begin % image_rows / (size_t)g->grid_width);
-  int j = (int)(row_begin % (size_t)g->grid_width);
+  position at = position_of(g, row_begin);
 
   for (size_t first = row_begin; first < row_end; first += block) {
     int count = (int)(row_end - first < block ? row_end - first : block);
@@ -152,19 +178,9 @@ static void gather_gemm(const mk_gather_gemm *op, size_t row_begin, size_t row_e
         for (int t = 0; t < g->taps; ++t) tile[t * MR] = g->zeros;
         continue;
       }
-      for (int t = 0; t < g->taps; ++t) tile[t * MR] = gathered(g, n, i, j, t);
-      dst[r] =
-          op->dst + (((size_t)n * (size_t)op->dst_height + (size_t)(i * op->dst_step + op->dst_y)) *
-                         (size_t)op->dst_width +
-                     (size_t)(j * op->dst_step + op->dst_x)) *
-                        (size_t)op->channels;
-      if (++j == g->grid_width) {
-        j = 0;
-        if (++i == g->grid_height) {
-          i = 0;
-          ++n;
-        }
-      }
+      for (int t = 0; t < g->taps; ++t) tile[t * MR] = gathered(g, at.n, at.i, at.j, t);
+      dst[r] = destination(op, at);
+      next_position(g, &at);
     }
     for (int p = panel_begin; p < panel_end; ++p) {
       for (int tile = 0; tile < block_tiles; ++tile) {
@@ -173,6 +189,70 @@ static void gather_gemm(const mk_gather_gemm *op, size_t row_begin, size_t row_e
         gemm_tile(sums, g->taps, g->depth, rows + (size_t)tile * (size_t)g->taps * MR,
                   op->packed + (size_t)p * panel_size);
         store_tile(op, sums, dst + tile * MR, left < MR ? left : MR, p * NR);
+      }
+    }
+  }
+}
+
+/* ---- Convolution to few channels ------------------------------------------------------------- */
+
+enum { DOT_ROWS = 8 };
+
+/* Sum of a vector's lanes, four at a time. */
+INLINE float lane_sum(vf v)
+{
+  typedef float quad __attribute__((vector_size(16)));
+  quad parts[LANES / 4];
+  memcpy(parts, &v, sizeof parts);
+  for (int k = 1; k < LANES / 4; ++k) parts[0] += parts[k];
+  return (parts[0][0] + parts[0][2]) + (parts[0][1] + parts[0][3]);
+}
+
+/* Products of DOT_ROWS gathered rows with the weights of one channel. */
+INLINE void dot_tile(float sums[DOT_ROWS], const mk_gather *g, const float *const *rows,
+                     const float *weights)
+{
+  vf acc[DOT_ROWS];
+  UNROLL for (int r = 0; r < DOT_ROWS; ++r) acc[r] = (vf){0};
+  for (int r = 0; r < DOT_ROWS; ++r) sums[r] = 0;
+  for (int t = 0; t < g->taps; ++t, rows += DOT_ROWS, weights += g->depth) {
+    int d = 0;
+    for (; d + LANES <= g->depth; d += LANES) {
+      const vf w = load(weights + d);
+      UNROLL for (int r = 0; r < DOT_ROWS; ++r) acc[r] += load(rows[r] + d) * w;
+    }
+    for (; d < g->depth; ++d) {
+      for (int r = 0; r < DOT_ROWS; ++r) sums[r] += rows[r][d] * weights[d];
+    }
+  }
+  UNROLL for (int r = 0; r < DOT_ROWS; ++r) sums[r] += lane_sum(acc[r]);
+}
+
+static void gather_dot(const mk_gather_gemm *op, size_t row_begin, size_t row_end)
+{
+  const mk_gather *g = &op->gather;
+  const float *rows[POINTERS];
+  position at = position_of(g, row_begin);
+  for (size_t first = row_begin; first < row_end; first += DOT_ROWS) {
+    int count = (int)(row_end - first < DOT_ROWS ? row_end - first : DOT_ROWS);
+    float *dst[DOT_ROWS];
+    for (int r = 0; r < DOT_ROWS; ++r) {
+      if (r >= count) {
+        for (int t = 0; t < g->taps; ++t) rows[t * DOT_ROWS + r] = g->zeros;
+        continue;
+      }
+      for (int t = 0; t < g->taps; ++t) rows[t * DOT_ROWS + r] = gathered(g, at.n, at.i, at.j, t);
+      dst[r] = destination(op, at);
+      next_position(g, &at);
+    }
+    for (int c = 0; c < op->channels; ++c) {
+      float sums[DOT_ROWS], bias = op->bias ? op->bias[c] : 0;
+      dot_tile(sums, g, rows, op->packed + (size_t)c * (size_t)g->taps * (size_t)g->depth);
+      for (int r = 0; r < count; ++r) {
+        if (op->accumulate)
+          dst[r][c] += sums[r];
+        else
+          dst[r][c] = scalar_activate(sums[r] + bias, op->activation);
       }
     }
   }
@@ -701,6 +781,7 @@ const mk_kernels MK_SET = {
     .row_tile = MR,
     .panel = NR,
     .gather_gemm = gather_gemm,
+    .gather_dot = gather_dot,
     .gather_wgrad = gather_wgrad,
     .depthwise = depthwise,
     .depthwise_backward_data = depthwise_backward_data,
