@@ -24,6 +24,10 @@ void mk_set_error_text(const char *format, ...)
   va_start(args, format);
   vsnprintf(text, sizeof text, format, args);
   va_end(args);
+  /* Names from files may hold anything; a text for the user is one line. */
+  for (char *c = text; *c; ++c) {
+    if ((unsigned char)*c < ' ' || *c == 0x7f) *c = '?';
+  }
   memcpy(last_error, text, sizeof text);
 }
 

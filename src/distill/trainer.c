@@ -364,8 +364,12 @@ static mkd_status fold_cloner(const trainer *t, mk_training *training)
 static void judge_convergence(const trainer *t, mk_training *training)
 {
   double earlier = t->state.earlier_held_out_loss, last = t->state.held_out_loss;
-  training->converged = !(earlier > 0) || last > 0.9 * earlier;
-  if (!training->converged)
+  training->converged = last > 0.9 * earlier; /* NAN, after a single epoch, tells nothing */
+  if (isnan(earlier))
+    mk_log(t->reporter, MKD_LOG_WARNING,
+           "%d epoch%s cannot show whether training has converged; train for more", t->epochs,
+           t->epochs == 1 ? "" : "s");
+  else if (!training->converged)
     mk_log(t->reporter, MKD_LOG_WARNING,
            "training has not converged: the held-out loss fell from %.4g to %.4g in the last fifth "
            "of the epochs; train for more than %d epochs",

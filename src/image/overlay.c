@@ -200,9 +200,11 @@ static mkd_status draw_contour(mk_canvas *canvas, const layout *at, const mkd_ma
 
 /* ---- Colour scale ---------------------------------------------------------------------------- */
 
-static void format_number(char text[32], double value)
+/* What is nothing beside the scale's range is 0: no "-0", no "2.9e-08". */
+static void format_number(char text[32], const mkd_overlay_options *options, double value)
 {
-  snprintf(text, 32, "%.3g", value == 0 ? 0.0 : value); /* no "-0" */
+  bool nothing = fabs(value) < 1e-4 * (options->high - options->low);
+  snprintf(text, 32, "%.3g", nothing ? 0.0 : value);
 }
 
 static const char threshold_word[] = "threshold";
@@ -223,10 +225,11 @@ static int draw_tick(mk_canvas *canvas, const layout *at, const mkd_overlay_opti
   return y;
 }
 
-static void draw_number(mk_canvas *canvas, const layout *at, double value, int top)
+static void draw_number(mk_canvas *canvas, const layout *at, const mkd_overlay_options *options,
+                        double value, int top)
 {
   char text[32];
-  format_number(text, value);
+  format_number(text, options, value);
   mk_canvas_text(canvas, (float)at->text_left, (float)top, (float)at->letter, ink, text);
 }
 
@@ -244,7 +247,7 @@ static void draw_threshold(mk_canvas *canvas, const layout *at, const mkd_overla
   int lowest = at->bar_top + at->bar_height - at->letter / 2 - 2 * gap;
   if (bottom > lowest) top -= bottom - lowest;
   if (top < highest) top = highest;
-  draw_number(canvas, at, options->threshold, top);
+  draw_number(canvas, at, options, options->threshold, top);
   mk_canvas_text(canvas, (float)at->text_left, (float)(top + at->letter + gap),
                  word_size * (float)at->letter, dim_ink, threshold_word);
 }
@@ -258,8 +261,10 @@ static void draw_scale(mk_canvas *canvas, const layout *at, const mkd_overlay_op
                    heat_colour(colours, t));
   }
   int above = (at->letter - at->pen) / 2;
-  draw_number(canvas, at, options->high, draw_tick(canvas, at, options, options->high) - above);
-  draw_number(canvas, at, options->low, draw_tick(canvas, at, options, options->low) - above);
+  draw_number(canvas, at, options, options->high,
+              draw_tick(canvas, at, options, options->high) - above);
+  draw_number(canvas, at, options, options->low,
+              draw_tick(canvas, at, options, options->low) - above);
   if (shows_threshold(options)) draw_threshold(canvas, at, options);
 }
 
@@ -272,7 +277,7 @@ static float widest_label(const mkd_overlay_options *options, float letter)
   float widest = count == 3 ? mk_text_width(word_size * letter, threshold_word) : 0;
   for (int i = 0; i < count; ++i) {
     char text[32];
-    format_number(text, values[i]);
+    format_number(text, options, values[i]);
     widest = fmaxf(widest, mk_text_width(letter, text));
   }
   return widest;
