@@ -167,7 +167,7 @@ static mkd_status train(mkd_detector *d, const mkd_expert *expert, mkd_image_sou
   MK_TRY(load_recipe(&d->recipe, options));
   MK_TRY(cut_expert(d, expert));
   make_input_spec(&input, &d->recipe, expert);
-  mk_teacher teacher = {d->expert, d->expert_outputs, expert->sha256};
+  mk_teacher teacher = {expert->graph, d->expert, d->expert_outputs, expert->sha256};
   mk_training_options training_options = {.seed = options->seed,
                                           .cache_memory = options->cache_memory,
                                           .checkpoint = options->checkpoint,

@@ -17,8 +17,8 @@ typedef struct {
 
 typedef struct {
   mk_graph *graph;
-  const mk_point_width *points;
-  int point_count;
+  const mk_graph *expert;
+  const mk_point_list *points;
   int *outputs;
   int current; /* operation that the next statement reads */
   struct {
@@ -66,35 +66,26 @@ static bool parse_window(const char *word, int *kernel, int *stride)
   return word[used] == 0 && a == b && a >= 1 && a <= 16 && c <= 16;
 }
 
-static const mk_point_width *find_point(const builder *b, const char *name)
-{
-  for (int i = 0; i < b->point_count; ++i) {
-    if (strcmp(b->points[i].name, name) == 0) return &b->points[i];
-  }
-  return NULL;
-}
-
-/* Channels of the next point of the rest of the plan that is asked for; the width of layers that
- * lead to no such point does not matter. */
-static mkd_status expert_width(const builder *b, const char *rest, int *width)
-{
-  statement s;
-  bool found = true;
-  *width = 1;
-  while (found) {
-    MK_TRY(next_statement(&rest, &s, &found));
-    if (!found || s.count != 2 || strcmp(s.words[0], "point") != 0) continue;
-    const mk_point_width *point = find_point(b, s.words[1]);
-    if (point) *width = point->channels;
-    return MKD_OK;
-  }
-  return mk_fail(MKD_ERROR_ARGUMENT, "cloner: a width 'expert' without a point after it");
-}
-
 static mkd_status fail_statement(const statement *s, const char *what)
 {
   return mk_fail(MKD_ERROR_ARGUMENT, "cloner: '%s%s%s': %s", s->words[0], s->count > 1 ? " " : "",
                  s->count > 1 ? s->words[1] : "", what);
+}
+
+/* Channels of the expert at the next point of the rest of the plan. */
+static mkd_status expert_width(const builder *b, const char *rest, int *width)
+{
+  statement s;
+  bool found = true;
+  while (found) {
+    MK_TRY(next_statement(&rest, &s, &found));
+    if (!found || s.count != 2 || strcmp(s.words[0], "point") != 0) continue;
+    int op = mk_graph_find(b->expert, s.words[1]);
+    if (op < 1) return fail_statement(&s, "the expert has no such output to take a width from");
+    *width = b->expert->ops[op].channels;
+    return MKD_OK;
+  }
+  return mk_fail(MKD_ERROR_ARGUMENT, "cloner: a width 'expert' without a point after it");
 }
 
 static mkd_status build_conv(builder *b, const statement *s, const char *rest)
@@ -138,21 +129,23 @@ static mkd_status build_conv(builder *b, const statement *s, const char *rest)
 
 static mkd_status build_point(builder *b, const statement *s)
 {
-  for (int i = 0; i < b->point_count; ++i) {
-    if (strcmp(b->points[i].name, s->words[1]) != 0) continue;
+  for (int i = 0; i < b->points->count; ++i) {
+    const char *name = b->points->names[i];
+    if (strcmp(name, s->words[1]) != 0) continue;
     int channels = b->graph->ops[b->current].channels;
+    int wanted = b->expert->ops[mk_graph_find(b->expert, name)].channels;
     if (b->current == 0) return fail_statement(s, "comes before any layer");
     if (b->outputs[i] >= 0) return fail_statement(s, "is there twice");
-    for (int j = 0; j < b->point_count; ++j) {
+    for (int j = 0; j < b->points->count; ++j) {
       if (b->outputs[j] == b->current)
         return fail_statement(s, "is the output of another point already");
     }
-    if (channels != b->points[i].channels)
+    if (channels != wanted)
       return mk_fail(
           MKD_ERROR_ARGUMENT,
           "cloner: point %s has %d channels, the expert has %d there; write 'expert' for "
           "its width",
-          s->words[1], channels, b->points[i].channels);
+          name, channels, wanted);
     b->outputs[i] = b->current;
   }
   return MKD_OK;
@@ -201,11 +194,11 @@ static mkd_status build(builder *b, const char *plan)
     if (!found) break;
     MK_TRY(build_statement(b, &s, plan));
   }
-  for (int i = 0; i < b->point_count; ++i) {
+  for (int i = 0; i < b->points->count; ++i) {
     if (b->outputs[i] < 0)
       return mk_fail(MKD_ERROR_ARGUMENT,
                      "cloner: critical point '%s' has no 'point %s' in the cloner's plan",
-                     b->points[i].name, b->points[i].name);
+                     b->points->names[i], b->points->names[i]);
   }
   return MKD_OK;
 }
@@ -233,15 +226,15 @@ static void initialise(mk_graph *graph, mk_init init, mk_rng *rng)
 }
 
 mkd_status mk_cloner_create(mk_graph **cloner, int *outputs, const char *plan,
-                            const mk_point_width *points, int point_count, mk_init init,
+                            const mk_graph *expert, const mk_point_list *points, mk_init init,
                             mk_rng *rng)
 {
   int built[MK_MAX_POINTS];
-  builder b = {.points = points, .point_count = point_count, .outputs = built};
-  for (int i = 0; i < point_count; ++i) built[i] = -1;
+  builder b = {.expert = expert, .points = points, .outputs = built};
+  for (int i = 0; i < points->count; ++i) built[i] = -1;
   MK_TRY(mk_graph_create(&b.graph, 3));
   mkd_status status = build(&b, plan);
-  if (status == MKD_OK) status = mk_graph_prune(cloner, b.graph, built, point_count, outputs);
+  if (status == MKD_OK) status = mk_graph_prune(cloner, b.graph, built, points->count, outputs);
   mk_graph_destroy(b.graph);
   MK_TRY(status);
   initialise(*cloner, init, rng);

@@ -250,12 +250,9 @@ static mkd_status run_epochs(trainer *t)
 static mkd_status make_cloner(trainer *t, const mk_teacher *teacher)
 {
   t->points = t->recipe->critical_points.count;
-  mk_point_width widths[MK_MAX_POINTS];
-  for (int p = 0; p < t->points; ++p)
-    widths[p] = (mk_point_width){t->recipe->critical_points.names[p],
-                                 teacher->graph->ops[teacher->outputs[p]].channels};
+  const mk_point_list *points = &t->recipe->critical_points;
   mk_rng rng = mk_rng_seed(t->options->seed, STREAM_WEIGHTS);
-  MK_TRY(mk_cloner_create(&t->cloner, t->outputs, t->recipe->cloner, widths, t->points,
+  MK_TRY(mk_cloner_create(&t->cloner, t->outputs, t->recipe->cloner, teacher->whole, points,
                           (mk_init)t->recipe->init, &rng));
   for (int p = 0; p < t->points; ++p) {
     mk_shape expert, cloner;
@@ -266,10 +263,10 @@ static mkd_status make_cloner(trainer *t, const mk_teacher *teacher)
       return mk_fail(MKD_ERROR_ARGUMENT,
                      "cloner: at input %dx%d, critical point %s has %dx%d positions, the expert "
                      "%dx%d",
-                     t->input->width, t->input->height, widths[p].name, cloner.width, cloner.height,
-                     expert.width, expert.height);
+                     t->input->width, t->input->height, points->names[p], cloner.width,
+                     cloner.height, expert.width, expert.height);
     t->sizes[p] = (size_t)expert.height * (size_t)expert.width * (size_t)expert.channels;
-    MK_TRY(mk_graph_name(t->cloner, t->outputs[p], widths[p].name));
+    MK_TRY(mk_graph_name(t->cloner, t->outputs[p], points->names[p]));
   }
   return MKD_OK;
 }

@@ -8,11 +8,12 @@
 #include "nn/graph.h"
 #include "recipe/recipe.h"
 
-/* The expert as training sees it: pruned to its critical points. */
+/* The expert as training sees it. */
 typedef struct {
-  const mk_graph *graph;
-  const int *outputs;   /* [recipe's critical points] */
-  const char *identity; /* hash: a checkpoint of another expert is refused */
+  const mk_graph *whole; /* names the outputs that the cloner's plan takes its widths from */
+  const mk_graph *graph; /* pruned to the critical points */
+  const int *outputs;    /* [recipe's critical points] */
+  const char *identity;  /* hash: a checkpoint of another expert is refused */
 } mk_teacher;
 
 /* How the work reports; every call comes from the thread that trains. */
