@@ -10,12 +10,13 @@ demo=build/demo
 
 echo "[1/6] Installing packages that are missing"
 scripts/setup.sh
-step "[2/6] Fetching the expert, EfficientNet-Lite0 (18 MB)" scripts/fetch-expert.sh build/expert
+step "[2/6] Fetching the expert, EfficientNet-Lite0 (17 MB)" scripts/fetch-expert.sh build/expert
 build() {
   cmake --preset release && cmake --build --preset release --target mkd mkd_expert
 }
 step "[3/6] Building mkd" build
 rm -rf "$demo"
+mkdir -p "$demo"
 step "[4/6] Making demonstration data: fabric, with flaws in the test images" \
   "$mkd" demo-data "$demo/data"
 step "[5/6] Training on normal fabric (about a minute)" "$mkd" train "$demo/data" -o "$demo/fabric.mkd"
