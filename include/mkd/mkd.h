@@ -216,17 +216,17 @@ typedef struct mkd_progress {
 typedef enum mkd_log_level { MKD_LOG_INFO, MKD_LOG_WARNING } mkd_log_level;
 
 typedef struct mkd_train_options {
-  size_t size;             /* sizeof(mkd_train_options) */
-  const char *recipe;      /* "default", "paper", "paper-code" or a JSON file; NULL = "default" */
-  const char *const *set;  /* NULL, or "key=value" texts that override the recipe, in turn */
-  size_t set_count;        /*                                                              */
-  uint64_t seed;           /* default 0; same seed, same bytes, on any number of threads */
-  int threads;             /* 0 = one a core */
-  double false_alarm;      /* rate that the threshold aims at, in (0, 1); default 0.01 */
-  uint64_t cache_memory;   /* bytes of inputs and targets kept in memory; more than that goes to an
-                              unlinked file in $TMPDIR; default 2 GiB */
-  const char *checkpoint;  /* file to save the state of training to, or NULL */
-  bool resume;             /* go on from `checkpoint` if it exists */
+  size_t size;            /* sizeof(mkd_train_options) */
+  const char *recipe;     /* "default", "paper", "paper-code" or a JSON file; NULL = "default" */
+  const char *const *set; /* NULL, or "key=value" texts that override the recipe, in turn */
+  size_t set_count;
+  uint64_t seed;          /* default 0; same seed, same bytes, on any number of threads */
+  int threads;            /* 0 = one a core */
+  double false_alarm;     /* rate that the threshold aims at, in (0, 1); default 0.01 */
+  uint64_t cache_memory;  /* bytes of inputs and targets kept in memory; more than that goes to an
+                             unlinked file in $TMPDIR; default 2 GiB */
+  const char *checkpoint; /* file to save the state of training to, or NULL */
+  bool resume;            /* go on from `checkpoint` if it exists */
   /* Called often from the calling thread; returns false to stop with MKD_CANCELLED. */
   bool (*progress)(void *context, const mkd_progress *progress);
   void (*log)(void *context, mkd_log_level level, const char *text);
@@ -320,13 +320,13 @@ typedef struct mkd_result {
   double score;   /* higher = more anomalous; not bounded */
   double p_value; /* (1 + number of held-out scores >= score) / (held-out images + 1) */
   mkd_threshold threshold;
-  bool map_calibrated; /* threshold.map applies to this map */
-  bool anomalous;      /* score > threshold.score */
-  mkd_map map;         /* data is NULL with MKD_LOCALIZE_NONE */
-  double map_max;      /* NAN without a map */
+  bool map_calibrated;    /* threshold.map applies to this map */
+  bool anomalous;         /* score > threshold.score */
+  mkd_map map;            /* data is NULL with MKD_LOCALIZE_NONE */
+  double map_max;         /* NAN without a map */
   double map_mean_normal; /* mean of the calibrated map over normal images: the cold end of a
                              colour scale */
-  double ms; /* wall-clock milliseconds of this call */
+  double ms;              /* wall-clock milliseconds of this call */
 } mkd_result;
 
 MKD_API mkd_status mkd_session_score(mkd_session *session, const mkd_image *image,
