@@ -71,8 +71,8 @@ mkd_status expert_open(mkd_expert **expert, const char *path)
       access(MKD_EXPERT_PATH, R_OK) == 0 ? text_format("%s", MKD_EXPERT_PATH) : find_near_program();
   if (!found)
     return refuse(MKD_ERROR_FILE,
-                  "the default expert %s is not installed; run scripts/setup to get it, or name "
-                  "another one with --expert or MKD_EXPERT",
+                  "the default expert %s is not installed; build mkd after scripts/fetch-expert.sh "
+                  "build/expert and install again, or name another one with --expert or MKD_EXPERT",
                   MKD_EXPERT_PATH);
   mkd_status status = mkd_expert_load(expert, found);
   free(found);

@@ -305,7 +305,7 @@ class EndToEnd(ProgramTest):
 
 def needs_expert():
     if Program(sys.argv[1]).expert() is None:
-        print("skipped: there is no expert; run scripts/setup, or set MKD_EXPERT")
+        print("skipped: there is no expert; scripts/fetch-expert.sh build/expert, or set MKD_EXPERT")
         sys.exit(SKIPPED)
 
 
