@@ -32,7 +32,7 @@ static mkd_overlay_options colour_scale(const mkd_result *result)
   double low = result->map_mean_normal, threshold = result->threshold.map;
   if (result->map_calibrated && threshold > low) {
     options.low = low;
-    options.high = threshold + (threshold - low);
+    options.high = threshold + (threshold - low) / 2;
     options.threshold = threshold;
     return options;
   }
