@@ -19,7 +19,7 @@
 static mk_tensor *add(mk_tensors *tensors, const char *base, const char *part, int rank, size_t o,
                       size_t i, size_t kernel)
 {
-  char name[128];
+  char name[192];
   mk_tensor *tensor;
   snprintf(name, sizeof name, "%s%s", base, part);
   assert_int_equal(mk_tensors_add(tensors, name, rank, (size_t[]){o, i, kernel, kernel}, &tensor),
