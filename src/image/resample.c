@@ -40,6 +40,7 @@ static double lanczos3(double x)
   return fabs(x) < 3 ? sinc(x) * sinc(x / 3) : 0;
 }
 
+/* To be freed even after a failure. */
 static mkd_status axis_create(axis *a, int src, int dst, mk_resample filter)
 {
   double scale = (double)src / dst;
@@ -48,13 +49,9 @@ static mkd_status axis_create(axis *a, int src, int dst, mk_resample filter)
   size_t n = (size_t)dst, total;
   *a = (axis){.taps = (size_t)ceil(support) * 2 + 1};
   if (!mk_mul(n, a->taps, &total)) return mk_fail_memory(SIZE_MAX);
-  mkd_status status = mk_alloc(&a->first, n, sizeof *a->first);
-  if (status == MKD_OK) status = mk_alloc(&a->count, n, sizeof *a->count);
-  if (status == MKD_OK) status = mk_alloc(&a->weights, total, sizeof *a->weights);
-  if (status != MKD_OK) {
-    axis_free(a);
-    return status;
-  }
+  MK_TRY(mk_alloc(&a->first, n, sizeof *a->first));
+  MK_TRY(mk_alloc(&a->count, n, sizeof *a->count));
+  MK_TRY(mk_alloc(&a->weights, total, sizeof *a->weights));
   for (int i = 0; i < dst; ++i) {
     double centre = (i + 0.5) * scale, sum = 0;
     double low = floor(centre - support + 0.5), high = floor(centre + support + 0.5);
