@@ -48,7 +48,7 @@ int main(void)
   mkd_metrics metrics;
   mk_rng rng = mk_rng_seed(0, 0);
   double adding = 0;
-  check(mkd_evaluation_create(&evaluation));
+  check(mkd_evaluation_create(&evaluation, 0));
   for (int i = 0; i < IMAGES; ++i) {
     bool anomalous = i % 3 != 0;
     char kind[] = "good";

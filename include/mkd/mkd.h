@@ -354,8 +354,10 @@ MKD_API mkd_status mkd_overlay_save(const char *path, const mkd_image *image, co
 
 typedef struct mkd_evaluation mkd_evaluation;
 
-/* Collects results of a labelled test set; maps are kept at their masks' resolution. */
-MKD_API mkd_status mkd_evaluation_create(mkd_evaluation **evaluation);
+/* Collects results of a labelled test set. Pixel metrics are taken at each mask's own resolution
+ * (`resolution` 0), or with maps and masks brought to resolution x resolution pixels, as papers do
+ * that evaluate at their network's input size: images of all sizes then weigh the same. */
+MKD_API mkd_status mkd_evaluation_create(mkd_evaluation **evaluation, int resolution);
 MKD_API void mkd_evaluation_destroy(mkd_evaluation *evaluation);
 
 /* `map` and `mask` may be NULL. A normal image needs no mask. `mask` is binarised at > 127 (8 bit)

@@ -257,12 +257,15 @@ int verb_eval(int argc, char **argv)
   scan_plan scan = {.session = mkd_session_options_default()};
   scan.session.threads = 0;
   bool json = false, quiet = false;
+  int resolution = 0;
   const option_spec options[] = {
       {"format", 0, "FORMAT", "table (default) or json", parse_format, &json},
       {"localize", 0, "METHOD", "discrepancy, gradient, smoothgrad, gbp (else MODEL's)",
        parse_localize, &scan.session.localize},
       {"overlays", 0, "DIR", "write images under their maps, IMAGE.overlay.png", parse_text,
        &scan.pictures.overlays},
+      {"resolution", 0, "N", "pixel metrics at NxN (default: at each mask's own size)",
+       parse_resolution, &resolution},
       {"threads", 0, "N", "threads (default: one a core)", parse_threads, &scan.session.threads},
       {"quiet", 'q', NULL, "no progress", parse_switch, &quiet},
   };
@@ -288,7 +291,7 @@ int verb_eval(int argc, char **argv)
   mkd_status status = mkd_detector_load(&detector, evaluating.model);
   if (status == MKD_OK)
     status = mkd_dataset_open(&evaluating.dataset, evaluating.data, MKD_SPLIT_TEST);
-  if (status == MKD_OK) status = mkd_evaluation_create(&evaluating.evaluation);
+  if (status == MKD_OK) status = mkd_evaluation_create(&evaluating.evaluation, resolution);
   scan.detector = detector;
   if (status == MKD_OK) status = evaluate(&evaluating, &scan, json, quiet);
   int exit = fail("eval", status);

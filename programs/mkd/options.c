@@ -139,6 +139,14 @@ const char *parse_threads(void *value, const char *text)
   return NULL;
 }
 
+const char *parse_resolution(void *value, const char *text)
+{
+  unsigned long long number;
+  if (!parse_whole(text, 8, 16384, &number)) return "a whole number from 8 to 16384";
+  *(int *)value = (int)number;
+  return NULL;
+}
+
 const char *parse_seed(void *value, const char *text)
 {
   unsigned long long number;

@@ -37,13 +37,14 @@ __attribute__((format(printf, 2, 3))) int usage_error(const command_spec *comman
                                                       const char *format, ...);
 
 /* Parsers. The type that `value` points to stands beside each. */
-const char *parse_switch(void *value, const char *text);   /* bool, set to true */
-const char *parse_text(void *value, const char *text);     /* const char *, not empty */
-const char *parse_threads(void *value, const char *text);  /* int, 0 (one a core) to 1024 */
-const char *parse_seed(void *value, const char *text);     /* uint64_t */
-const char *parse_rate(void *value, const char *text);     /* double, above 0 and below 1 */
-const char *parse_bytes(void *value, const char *text);    /* uint64_t; suffix K, M, G or T */
-const char *parse_localize(void *value, const char *text); /* mkd_localize */
+const char *parse_switch(void *value, const char *text);     /* bool, set to true */
+const char *parse_text(void *value, const char *text);       /* const char *, not empty */
+const char *parse_resolution(void *value, const char *text); /* int, 8 to 16384 pixels */
+const char *parse_threads(void *value, const char *text);    /* int, 0 (one a core) to 1024 */
+const char *parse_seed(void *value, const char *text);       /* uint64_t */
+const char *parse_rate(void *value, const char *text);       /* double, above 0 and below 1 */
+const char *parse_bytes(void *value, const char *text);      /* uint64_t; suffix K, M, G or T */
+const char *parse_localize(void *value, const char *text);   /* mkd_localize */
 
 /* A whole number within limits, nothing before or after it. */
 int parse_whole(const char *text, unsigned long long low, unsigned long long high,

@@ -23,11 +23,18 @@ struct mkd_evaluation {
   record *records;
   size_t count, capacity;
   uint64_t pixels; /* of all records */
+  int resolution;  /* 0 = that of each mask */
 };
 
-mkd_status mkd_evaluation_create(mkd_evaluation **evaluation)
+mkd_status mkd_evaluation_create(mkd_evaluation **evaluation, int resolution)
 {
-  return mk_alloc(evaluation, 1, sizeof **evaluation);
+  const int most = 1 << 14;
+  if (resolution < 0 || resolution > most)
+    return mk_fail(MKD_ERROR_ARGUMENT, "evaluation: the resolution %d is not in 0 .. %d",
+                   resolution, most);
+  MK_TRY(mk_alloc(evaluation, 1, sizeof **evaluation));
+  (*evaluation)->resolution = resolution;
+  return MKD_OK;
 }
 
 void mkd_evaluation_destroy(mkd_evaluation *evaluation)
@@ -57,42 +64,58 @@ static bool above_half(const mkd_image *mask, int x, int y)
   return false;
 }
 
-/* 1 where any channel of the mask is above half, else 0; `*any` tells whether there is a 1. */
-static mkd_status binarise(uint8_t **binary, bool *any, const mkd_image *mask)
+typedef struct {
+  int width, height;
+} extent;
+
+/* 1 where any channel of the mask is above half, else 0, at another size by nearest neighbour;
+ * `*any` tells whether the mask itself has such a pixel. */
+static mkd_status binarise(uint8_t **binary, bool *any, const mkd_image *mask, extent size)
 {
-  MK_TRY(mk_alloc(binary, (size_t)mask->width * (size_t)mask->height, 1));
-  uint8_t *pixel = *binary;
+  MK_TRY(mk_alloc(binary, (size_t)size.width * (size_t)size.height, 1));
   *any = false;
-  for (int y = 0; y < mask->height; ++y)
-    for (int x = 0; x < mask->width; ++x, ++pixel) *any |= *pixel = above_half(mask, x, y);
+  for (int y = 0; y < mask->height && !*any; ++y)
+    for (int x = 0; x < mask->width && !*any; ++x) *any = above_half(mask, x, y);
+  uint8_t *pixel = *binary;
+  for (int y = 0; *any && y < size.height; ++y) {
+    int mask_y = (int)((2 * (int64_t)y + 1) * mask->height / (2 * (int64_t)size.height));
+    for (int x = 0; x < size.width; ++x)
+      *pixel++ = above_half(
+          mask, (int)((2 * (int64_t)x + 1) * mask->width / (2 * (int64_t)size.width)), mask_y);
+  }
   return MKD_OK;
 }
 
-/* The map at the size of the mask; NULL when it has that size. */
-static mkd_status fit_map(float **fitted, const mkd_map *map, const mkd_image *mask)
+/* Adds the map, brought to `size`, with its binary mask or NULL. */
+static mkd_status add_pixels(record *r, const mkd_map *map, const uint8_t *binary, extent size)
 {
-  *fitted = NULL;
-  if (map->width == mask->width && map->height == mask->height) return MKD_OK;
-  MK_TRY(mk_alloc(fitted, (size_t)mask->width * (size_t)mask->height, sizeof **fitted));
-  return mk_upsample_plane(*fitted, mask->width, mask->height, map->data, map->width, map->height);
+  float *fitted = NULL;
+  if (map->width != size.width || map->height != size.height) {
+    MK_TRY(mk_alloc(&fitted, (size_t)size.width * (size_t)size.height, sizeof *fitted));
+    mkd_status status =
+        mk_upsample_plane(fitted, size.width, size.height, map->data, map->width, map->height);
+    if (status != MKD_OK) {
+      mk_free(fitted);
+      return status;
+    }
+  }
+  mkd_status status =
+      mk_pixels_create(&r->pixels, fitted ? fitted : map->data, binary, size.width, size.height);
+  r->has_pixels = status == MKD_OK;
+  mk_free(fitted);
+  return status;
 }
 
-static mkd_status add_masked(record *r, const mkd_map *map, const mkd_image *mask)
+static mkd_status add_masked(record *r, const mkd_map *map, const mkd_image *mask, extent size)
 {
   uint8_t *binary = NULL;
-  float *fitted = NULL;
   bool any = false;
-  mkd_status status = binarise(&binary, &any, mask);
+  mkd_status status = binarise(&binary, &any, mask, size);
   if (status == MKD_OK && any != r->anomalous)
     status = mk_fail(MKD_ERROR_DATA, any ? "is normal, but its mask marks a defect"
                                          : "is anomalous, but its mask has no pixel above 127");
-  if (status == MKD_OK) status = fit_map(&fitted, map, mask);
-  if (status == MKD_OK)
-    status = mk_pixels_create(&r->pixels, fitted ? fitted : map->data, any ? binary : NULL,
-                              mask->width, mask->height);
-  r->has_pixels = status == MKD_OK;
+  if (status == MKD_OK) status = add_pixels(r, map, any ? binary : NULL, size);
   mk_free(binary);
-  mk_free(fitted);
   return status;
 }
 
@@ -112,16 +135,13 @@ static mkd_status add_map(mkd_evaluation *evaluation, record *r, const mkd_map *
 {
   if (map->width < 1 || map->height < 1)
     return mk_fail(MKD_ERROR_ARGUMENT, "has a map of %dx%d pixels", map->width, map->height);
-  if (mask) {
-    MK_TRY(mk_image_check(mask));
-    MK_TRY(check_size(evaluation, mask->width, mask->height));
-    return add_masked(r, map, mask);
-  }
-  if (r->anomalous) return MKD_OK; /* nobody knows where */
-  MK_TRY(check_size(evaluation, map->width, map->height));
-  MK_TRY(mk_pixels_create(&r->pixels, map->data, NULL, map->width, map->height));
-  r->has_pixels = true;
-  return MKD_OK;
+  if (!mask && r->anomalous) return MKD_OK; /* nobody knows where */
+  if (mask) MK_TRY(mk_image_check(mask));
+  extent size = {evaluation->resolution, evaluation->resolution};
+  if (!evaluation->resolution)
+    size = mask ? (extent){mask->width, mask->height} : (extent){map->width, map->height};
+  MK_TRY(check_size(evaluation, size.width, size.height));
+  return mask ? add_masked(r, map, mask, size) : add_pixels(r, map, NULL, size);
 }
 
 static mkd_status fill_record(mkd_evaluation *evaluation, record *r, const char *kind,

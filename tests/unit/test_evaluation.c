@@ -13,7 +13,7 @@
 static mkd_evaluation *create(void)
 {
   mkd_evaluation *evaluation = NULL;
-  assert_int_equal(mkd_evaluation_create(&evaluation), MKD_OK);
+  assert_int_equal(mkd_evaluation_create(&evaluation, 0), MKD_OK);
   return evaluation;
 }
 
@@ -43,6 +43,31 @@ static void assert_add_fails(mkd_evaluation *evaluation, bool anomalous, double 
   assert_int_equal(mkd_evaluation_add(evaluation, "dent", anomalous, &result, mask), status);
   if (!strstr(mkd_last_error(), part))
     fail_msg("\"%s\" does not contain \"%s\"", mkd_last_error(), part);
+}
+
+/* A defect that beats the rest of its image but not the other image, of 64 pixels: its weight is
+ * that of one pixel among 67, or of 16 among 112. */
+static void pixels_at_a_common_resolution(void **state)
+{
+  (void)state;
+  static const uint8_t mask[] = {255, 0, 0, 0};
+  static const float defect[] = {0.2F, 0, 0, 0};
+  float normal[64];
+  for (int i = 0; i < 64; ++i) normal[i] = 0.5F;
+  const int resolutions[] = {0, 8};
+  const double expected[] = {3.0 / 67, 48.0 / 112};
+  for (int i = 0; i < 2; ++i) {
+    mkd_evaluation *evaluation = NULL;
+    assert_int_equal(mkd_evaluation_create(&evaluation, resolutions[i]), MKD_OK);
+    add(evaluation, "good", 0, false, &(mkd_map){normal, 8, 8}, NULL);
+    add(evaluation, "oil", 1, true, &(mkd_map){defect, 2, 2},
+        &(mkd_image){mask, 2, 2, 2, MKD_GREY8});
+    assert_float_equal(metrics_of(evaluation, NULL).pixel_auroc_all, expected[i], 1e-12);
+    mkd_evaluation_destroy(evaluation);
+  }
+  mkd_evaluation *refused = NULL;
+  assert_int_equal(mkd_evaluation_create(&refused, -1), MKD_ERROR_ARGUMENT);
+  assert_null(refused);
 }
 
 static void images_over_all_and_by_kind(void **state)
@@ -251,10 +276,15 @@ static void what_cannot_be_added(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(images_over_all_and_by_kind), cmocka_unit_test(one_class_is_an_error),
-      cmocka_unit_test(interval_below_1000_images),  cmocka_unit_test(pixels_over_all_and_by_kind),
-      cmocka_unit_test(masks_of_every_format),       cmocka_unit_test(map_grows_to_the_mask),
-      cmocka_unit_test(normal_image_with_a_mask),    cmocka_unit_test(what_cannot_be_added),
+      cmocka_unit_test(pixels_at_a_common_resolution),
+      cmocka_unit_test(images_over_all_and_by_kind),
+      cmocka_unit_test(one_class_is_an_error),
+      cmocka_unit_test(interval_below_1000_images),
+      cmocka_unit_test(pixels_over_all_and_by_kind),
+      cmocka_unit_test(masks_of_every_format),
+      cmocka_unit_test(map_grows_to_the_mask),
+      cmocka_unit_test(normal_image_with_a_mask),
+      cmocka_unit_test(what_cannot_be_added),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
