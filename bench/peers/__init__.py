@@ -1,0 +1,1 @@
+"""Compares mkd with other programs that do the same work (bench/run.sh)."""
