@@ -3,31 +3,11 @@
 #include "core/memory.h"
 #include "nn/exec.h"
 
+#include <limits.h>
 #include <string.h>
 
-static mk_shape point_shape(const mkd_detector *d, int point)
-{
-  mk_shape shape = {0, 0, 0};
-  /* mk_detector_finish has checked it. */
-  (void)mk_graph_shape(d->expert, d->expert_outputs[point], d->input.height, d->input.width,
-                       &shape);
-  return shape;
-}
-
-int mk_detector_deepest(const mkd_detector *d)
-{
-  int deepest = -1, least = 0;
-  for (int p = 0; p < d->point_count; ++p) {
-    mk_shape shape = point_shape(d, p);
-    int positions = shape.height * shape.width;
-    if (!d->scored[p] || (deepest >= 0 && positions > least)) continue;
-    deepest = p;
-    least = positions;
-  }
-  return deepest;
-}
-
-static mkd_status check_point(const mkd_detector *d, int p)
+/* Gives the number of positions. */
+static mkd_status check_point(const mkd_detector *d, int p, int *positions)
 {
   mk_shape expert, cloner;
   MK_TRY(mk_graph_shape(d->expert, d->expert_outputs[p], d->input.height, d->input.width, &expert));
@@ -38,6 +18,7 @@ static mkd_status check_point(const mkd_detector *d, int p)
                    "critical point '%s': the cloner gives %dx%dx%d, the expert %dx%dx%d",
                    d->recipe.critical_points.names[p], cloner.width, cloner.height, cloner.channels,
                    expert.width, expert.height, expert.channels);
+  *positions = expert.height * expert.width;
   return MKD_OK;
 }
 
@@ -52,9 +33,14 @@ static bool is_scored(const mk_recipe *recipe, const char *name)
 
 mkd_status mk_detector_finish(mkd_detector *d)
 {
+  int least = INT_MAX;
   for (int p = 0; p < d->point_count; ++p) {
+    int positions;
+    MK_TRY(check_point(d, p, &positions));
     d->scored[p] = is_scored(&d->recipe, d->recipe.critical_points.names[p]);
-    MK_TRY(check_point(d, p));
+    if (!d->scored[p] || positions > least) continue;
+    d->deepest = p;
+    least = positions;
   }
   MK_TRY(mk_net_create(&d->expert_net, d->expert, mk_kernels_best(), false));
   return mk_net_create(&d->cloner_net, d->cloner, mk_kernels_best(), false);

@@ -39,6 +39,7 @@ struct mkd_detector {
   int point_count;
   int expert_outputs[MK_MAX_POINTS], cloner_outputs[MK_MAX_POINTS];
   bool scored[MK_MAX_POINTS]; /* the point takes part in score and maps */
+  int deepest;                /* scored point with the fewest positions */
   /* The expert's activations enter as (a - mean) / deviation, per channel; NULL = as they are. */
   float *target_mean[MK_MAX_POINTS], *target_deviation[MK_MAX_POINTS];
   mk_input_spec input;
@@ -58,8 +59,4 @@ mkd_status mk_detector_copy(mkd_detector **copy, const mkd_detector *detector);
 
 mkd_status mk_calibration_copy(mk_calibration *copy, const mk_calibration *calibration);
 void mk_calibration_free(mk_calibration *calibration);
-
-/* Index of the deepest critical point that is scored: the one with the fewest positions. */
-int mk_detector_deepest(const mkd_detector *detector);
-
 #endif

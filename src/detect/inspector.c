@@ -32,7 +32,7 @@ static mkd_status create(mk_inspector *in, bool gradients)
   }
   MK_TRY(mk_exec_create(&in->expert, expert, d->expert_outputs, d->point_count, &options));
   MK_TRY(mk_exec_create(&in->cloner, cloner, d->cloner_outputs, d->point_count, &options));
-  in->deepest = mk_detector_deepest(d);
+  in->deepest = d->deepest;
   for (int p = 0; p < d->point_count; ++p) {
     in->shapes[p] = mk_exec_output_shape(in->expert, p);
     MK_TRY(mk_alloc(&in->targets[p], shape_size(in->shapes[p]), sizeof(float)));
@@ -195,7 +195,7 @@ void mk_standardised_parts(const mkd_detector *d, const mk_shape *shapes, float 
                            double *largest_cosine)
 {
   /* On the grid of the finest point; coarser ones are repeated. */
-  int finest = -1, deepest = mk_detector_deepest(d);
+  int finest = -1;
   for (int p = 0; p < d->point_count; ++p) {
     if (d->scored[p] && (finest < 0 || positions(shapes[p]) > positions(shapes[finest])))
       finest = p;
@@ -214,7 +214,7 @@ void mk_standardised_parts(const mkd_detector *d, const mk_shape *shapes, float 
       if (sum > *largest_square) *largest_square = sum;
     }
   }
-  for (size_t i = 0; i < positions(shapes[deepest]); ++i) {
+  for (size_t i = 0; i < positions(shapes[d->deepest]); ++i) {
     double z = ((double)cosines[i] - c->cosine_mean) / c->cosine_deviation;
     if (z > *largest_cosine) *largest_cosine = z;
   }
