@@ -58,17 +58,19 @@ static size_t parameters(const mk_graph *graph)
   return count;
 }
 
-static double multiply_adds(const mk_graph *graph, int height, int width)
+/* Of one image. What an image of that size does not get to is not counted. */
+static mkd_status multiply_adds(double *sum, const mk_graph *graph, int height, int width)
 {
-  double sum = 0;
+  *sum = 0;
   for (int i = 1; i < graph->count; ++i) {
     const mk_op *op = &graph->ops[i];
     mk_shape shape;
-    if (op->kind != MK_OP_CONV || mk_graph_shape(graph, i, height, width, &shape) != MKD_OK)
-      continue;
-    sum += (double)op->weight_count * shape.height * shape.width;
+    if (op->kind != MK_OP_CONV) continue;
+    mkd_status status = mk_graph_shape(graph, i, height, width, &shape);
+    if (status == MKD_ERROR_MEMORY) return status;
+    if (status == MKD_OK) *sum += (double)op->weight_count * shape.height * shape.width;
   }
-  return sum;
+  return MKD_OK;
 }
 
 static json_t *real_or_null(double value)
@@ -81,8 +83,13 @@ static mkd_status describe_model(char **json, const mk_tensors *tensors, const c
   mkd_detector *d;
   char *recipe_text;
   mkd_threshold threshold;
+  double expert_sum, cloner_sum;
   MK_TRY(mk_model_from_tensors(&d, tensors, path));
   mkd_status status = mkd_detector_threshold(d, d->calibration.false_alarm, &threshold);
+  if (status == MKD_OK)
+    status = multiply_adds(&expert_sum, d->expert, d->input.height, d->input.width);
+  if (status == MKD_OK)
+    status = multiply_adds(&cloner_sum, d->cloner, d->input.height, d->input.width);
   if (status == MKD_OK) status = mk_recipe_to_json(&recipe_text, &d->recipe);
   if (status != MKD_OK) {
     mkd_detector_destroy(d);
@@ -104,10 +111,9 @@ static mkd_status describe_model(char **json, const mk_tensors *tensors, const c
       "calibration", "false_alarm", threshold.false_alarm, "threshold", threshold.score,
       "extrapolated", (int)threshold.extrapolated, "held_out_images",
       (json_int_t)threshold.held_out, "map_threshold", real_or_null(threshold.map), "expert_size",
-      "parameters", (json_int_t)parameters(d->expert), "multiply_adds",
-      multiply_adds(d->expert, in->height, in->width), "cloner_size", "parameters",
-      (json_int_t)parameters(d->cloner), "multiply_adds",
-      multiply_adds(d->cloner, in->height, in->width), "recipe", recipe);
+      "parameters", (json_int_t)parameters(d->expert), "multiply_adds", expert_sum, "cloner_size",
+      "parameters", (json_int_t)parameters(d->cloner), "multiply_adds", cloner_sum, "recipe",
+      recipe);
   mkd_detector_destroy(d);
   return finish(json, object);
 }
@@ -115,18 +121,24 @@ static mkd_status describe_model(char **json, const mk_tensors *tensors, const c
 static mkd_status describe_expert(char **json, const char *path)
 {
   mkd_expert *e;
+  double sum;
   MK_TRY(mkd_expert_load(&e, path));
+  mkd_status status = multiply_adds(&sum, e->graph, e->input_size, e->input_size);
+  if (status != MKD_OK) {
+    mkd_expert_destroy(e);
+    return status;
+  }
   json_t *outputs = json_array();
   for (int i = 1; outputs && i < e->graph->count; ++i) {
     if (e->graph->ops[i].name[0])
       json_array_append_new(outputs, json_string(e->graph->ops[i].name));
   }
-  json_t *object = json_pack(
-      "{s:s, s:s, s:s, s:I, s:i, s:f, s:[f, f, f], s:[f, f, f], s:o}", "kind", "expert", "expert",
-      e->arch, "sha256", e->sha256, "parameters", (json_int_t)parameters(e->graph), "input_size",
-      e->input_size, "multiply_adds", multiply_adds(e->graph, e->input_size, e->input_size), "mean",
-      (double)e->mean[0], (double)e->mean[1], (double)e->mean[2], "std", (double)e->std[0],
-      (double)e->std[1], (double)e->std[2], "outputs", outputs);
+  json_t *object =
+      json_pack("{s:s, s:s, s:s, s:I, s:i, s:f, s:[f, f, f], s:[f, f, f], s:o}", "kind", "expert",
+                "expert", e->arch, "sha256", e->sha256, "parameters",
+                (json_int_t)parameters(e->graph), "input_size", e->input_size, "multiply_adds", sum,
+                "mean", (double)e->mean[0], (double)e->mean[1], (double)e->mean[2], "std",
+                (double)e->std[0], (double)e->std[1], (double)e->std[2], "outputs", outputs);
   mkd_expert_destroy(e);
   return finish(json, object);
 }
