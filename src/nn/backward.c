@@ -149,8 +149,23 @@ static void conv_weight_gradients(mk_exec *exec, const mk_step *step, mk_pool *p
 
 /* ---- Gradients of activations ---------------------------------------------------------------- */
 
+static void winograd_data_gradient(const mk_exec *exec, const mk_step *step, mk_pool *pool,
+                                   int batch)
+{
+  mk_winograd op = step->winograd_backward;
+  op.batch = batch;
+  op.src = mk_value_diff(exec, step->dst);
+  op.accumulate = step->accumulate[0];
+  op.dst = mk_value_diff(exec, step->src[0]);
+  mk_run_winograd(exec, pool, &op);
+}
+
 static void conv_data_gradient(mk_exec *exec, const mk_step *step, mk_pool *pool, int batch)
 {
+  if (step->winograd_backward.tile) {
+    winograd_data_gradient(exec, step, pool, batch);
+    return;
+  }
   mk_shape src = exec->values[step->src[0]].shape;
   int phases = step->op->stride * step->op->stride;
   for (int i = 0; i < phases; ++i) {

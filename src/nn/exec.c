@@ -5,6 +5,7 @@
 #include "nn/plan.h"
 
 #include <math.h>
+#include <stdatomic.h>
 #include <string.h>
 
 /* ---- Life ------------------------------------------------------------------------------------ */
@@ -70,6 +71,7 @@ void mk_exec_destroy(mk_exec *exec)
   mk_free(exec->outputs);
   mk_free(exec->memory);
   mk_free(exec->zeros);
+  mk_free(exec->scratch);
   mk_free(exec->partial);
   mk_free(exec->channel_partial);
   mk_free(exec->coefficients);
@@ -239,11 +241,70 @@ void mk_run_dot(const mk_exec *exec, mk_pool *pool, const mk_gather_gemm *op)
   mk_pool_run(pool, (job.rows + job.row_grain - 1) / job.row_grain, dot_part, &job);
 }
 
+typedef struct {
+  const mk_exec *exec;
+  const mk_winograd *op;
+  size_t tiles, block, blocks, parts;
+  int panels, panel_grain;
+  atomic_size_t next;
+} winograd_job;
+
+/* Each lane has scratch memory of its own and takes parts until none is left. */
+static void winograd_lane(void *context, size_t lane, int worker)
+{
+  (void)worker;
+  winograd_job *job = context;
+  for (;;) {
+    size_t part = atomic_fetch_add_explicit(&job->next, 1, memory_order_relaxed);
+    if (part >= job->parts) return;
+    size_t begin = part % job->blocks * job->block, end = begin + job->block;
+    int first = (int)(part / job->blocks) * job->panel_grain, last = first + job->panel_grain;
+    job->exec->net->kernels->winograd(job->op, job->exec->scratch + lane * job->exec->lane_size,
+                                      begin, end < job->tiles ? end : job->tiles, first,
+                                      last < job->panels ? last : job->panels);
+  }
+}
+
+void mk_run_winograd(const mk_exec *exec, mk_pool *pool, const mk_winograd *op)
+{
+  const mk_kernels *kernels = exec->net->kernels;
+  int threads = mk_pool_threads(pool), lanes = threads < exec->lanes ? threads : exec->lanes;
+  winograd_job job = {.exec = exec,
+                      .op = op,
+                      .tiles = mk_winograd_tile_count(op),
+                      .block = mk_winograd_block(kernels, op),
+                      .panels = (op->channels + kernels->panel - 1) / kernels->panel};
+  if (job.tiles == 0) return;
+  job.blocks = (job.tiles + job.block - 1) / job.block;
+  /* Parts that share a block each evaluate its tiles, so no more of them than keep all busy. */
+  size_t wanted = lanes > 1 ? 3 * (size_t)lanes : 1;
+  size_t panel_parts = job.blocks >= wanted ? 1 : (wanted + job.blocks - 1) / job.blocks;
+  if (panel_parts > (size_t)job.panels) panel_parts = (size_t)job.panels;
+  job.panel_grain = (job.panels + (int)panel_parts - 1) / (int)panel_parts;
+  job.parts = job.blocks * (size_t)((job.panels + job.panel_grain - 1) / job.panel_grain);
+  mk_pool_run(pool, (size_t)lanes, winograd_lane, &job);
+}
+
+static void winograd_forward(const mk_exec *exec, const mk_step *step, mk_pool *pool, int batch)
+{
+  mk_winograd op = step->winograd;
+  op.batch = batch;
+  op.src = mk_value_data(exec, step->src[0]);
+  op.bias = step->op->bias;
+  op.activation = step->activation;
+  op.dst = mk_value_data(exec, step->dst);
+  mk_run_winograd(exec, pool, &op);
+}
+
 static void conv_forward(mk_exec *exec, const mk_step *step, mk_pool *pool, int batch)
 {
+  if (step->winograd.tile) {
+    winograd_forward(exec, step, pool, batch);
+    return;
+  }
   mk_shape shape = exec->values[step->dst].shape;
   mk_gather_gemm op = {.gather = step->gather,
-                       .packed = exec->net->packed[step->index].forward,
+                       .packed = step->packed,
                        .bias = step->op->bias,
                        .activation = step->activation,
                        .dst = mk_value_data(exec, step->dst),

@@ -1,6 +1,7 @@
 #include "nn/net.h"
 
 #include "core/memory.h"
+#include "nn/winograd.h"
 
 int mk_op_src_channels(const mk_graph *graph, const mk_op *op)
 {
@@ -10,11 +11,6 @@ int mk_op_src_channels(const mk_graph *graph, const mk_op *op)
 int mk_phase_taps(int kernel, int stride, int phase)
 {
   return phase < kernel ? (kernel - 1 - phase) / stride + 1 : 0;
-}
-
-static bool is_dense(const mk_op *op)
-{
-  return op->kind == MK_OP_CONV && op->groups == 1;
 }
 
 static size_t panels(int channels, int panel)
@@ -56,34 +52,114 @@ static void pack_backward(const mk_net *net, const mk_op *op, int qy, int qx, fl
   }
 }
 
+/* ---- Forms ----------------------------------------------------------------------------------- */
+
+/* WINOGRAD + 2 * backward + (tile == 4); BACKWARD + phase. */
+enum { FORWARD, WINOGRAD, BACKWARD = WINOGRAD + 4 };
+
+struct mk_packed {
+  float **forms; /* [form_count]; NULL is a form that nobody has asked for */
+};
+
+static int form_count(const mk_op *op)
+{
+  bool dense = op->kind == MK_OP_CONV && op->groups == 1;
+  return dense ? BACKWARD + op->stride * op->stride : 0;
+}
+
+static mk_winograd_weights winograd_form(const mk_net *net, const mk_op *op, int form)
+{
+  int sources = mk_op_src_channels(net->graph, op);
+  bool backward = form >= WINOGRAD + 2;
+  return (mk_winograd_weights){.tile = (form - WINOGRAD) % 2 ? 4 : 2,
+                               .weights = op->weights,
+                               .src_channels = backward ? op->channels : sources,
+                               .channels = backward ? sources : op->channels,
+                               .transposed = backward};
+}
+
+static void pack(const mk_net *net, const mk_op *op, int form, float *packed)
+{
+  if (form == FORWARD) {
+    pack_forward(net, op, packed);
+  } else if (form < BACKWARD) {
+    mk_winograd_weights weights = winograd_form(net, op, form);
+    net->kernels->winograd_pack(&weights, packed);
+  } else {
+    pack_backward(net, op, (form - BACKWARD) / op->stride, (form - BACKWARD) % op->stride, packed);
+  }
+}
+
+static size_t packed_count(const mk_net *net, const mk_op *op, int form)
+{
+  int width = net->kernels->panel, sources = mk_op_src_channels(net->graph, op);
+  if (form == FORWARD)
+    return panels(op->channels, width) * (size_t)width * (size_t)(op->kernel * op->kernel) *
+           (size_t)sources;
+  if (form < BACKWARD) {
+    mk_winograd_weights weights = winograd_form(net, op, form);
+    return mk_winograd_weight_count(net->kernels, weights.tile, weights.src_channels,
+                                    weights.channels);
+  }
+  width = backward_panel(net, sources);
+  return panels(sources, width) * (size_t)width *
+         (size_t)mk_phase_taps(op->kernel, op->stride, (form - BACKWARD) / op->stride) *
+         (size_t)mk_phase_taps(op->kernel, op->stride, (form - BACKWARD) % op->stride) *
+         (size_t)op->channels;
+}
+
+static mkd_status need(const mk_net *net, int index, int form, const float **packed)
+{
+  const mk_op *op = &net->graph->ops[index];
+  float **weights = &net->packed[index].forms[form];
+  mkd_status status = MKD_OK;
+  pthread_mutex_lock(net->lock);
+  if (!*weights) {
+    status = mk_alloc(weights, packed_count(net, op, form), sizeof(float));
+    if (status == MKD_OK) pack(net, op, form, *weights);
+  }
+  *packed = *weights;
+  pthread_mutex_unlock(net->lock);
+  return status;
+}
+
+mkd_status mk_net_forward_weights(const mk_net *net, int op, const float **packed)
+{
+  return need(net, op, FORWARD, packed);
+}
+
+mkd_status mk_net_backward_weights(const mk_net *net, int op, int qy, int qx, const float **packed)
+{
+  return need(net, op, BACKWARD + qy * net->graph->ops[op].stride + qx, packed);
+}
+
+mkd_status mk_net_winograd_weights(const mk_net *net, int op, int tile, bool backward,
+                                   const float **packed)
+{
+  return need(net, op, WINOGRAD + 2 * backward + (tile == 4), packed);
+}
+
 void mk_net_pack(mk_net *net)
 {
   for (int i = 0; i < net->graph->count; ++i) {
     const mk_op *op = &net->graph->ops[i];
-    mk_packed *packed = &net->packed[i];
-    if (packed->forward) pack_forward(net, op, packed->forward);
-    for (int q = 0; packed->backward && q < op->stride * op->stride; ++q)
-      pack_backward(net, op, q / op->stride, q % op->stride, packed->backward[q]);
+    for (int form = 0; form < form_count(op); ++form) {
+      float *packed = net->packed[i].forms[form];
+      if (packed) pack(net, op, form, packed);
+    }
   }
 }
 
-static mkd_status allocate(const mk_net *net, const mk_op *op, mk_packed *packed, bool backward)
+/* ---- Life ------------------------------------------------------------------------------------ */
+
+static mkd_status create(mk_net *net)
 {
-  int width = net->kernels->panel, sources = mk_op_src_channels(net->graph, op);
-  size_t taps = (size_t)(op->kernel * op->kernel);
-  MK_TRY(mk_alloc(&packed->forward,
-                  panels(op->channels, width) * (size_t)width * taps * (size_t)sources,
-                  sizeof(float)));
-  if (!backward) return MKD_OK;
-  width = backward_panel(net, sources);
-  MK_TRY(mk_alloc(&packed->backward, (size_t)(op->stride * op->stride), sizeof(float *)));
-  for (int q = 0; q < op->stride * op->stride; ++q) {
-    taps = (size_t)mk_phase_taps(op->kernel, op->stride, q / op->stride) *
-           (size_t)mk_phase_taps(op->kernel, op->stride, q % op->stride);
-    MK_TRY(mk_alloc(&packed->backward[q],
-                    panels(sources, width) * (size_t)width * taps * (size_t)op->channels,
-                    sizeof(float)));
-  }
+  MK_TRY(mk_alloc(&net->lock, 1, sizeof *net->lock));
+  pthread_mutex_init(net->lock, NULL);
+  MK_TRY(mk_alloc(&net->packed, (size_t)net->graph->count, sizeof *net->packed));
+  for (int i = 0; i < net->graph->count; ++i)
+    MK_TRY(
+        mk_alloc(&net->packed[i].forms, (size_t)form_count(&net->graph->ops[i]), sizeof(float *)));
   return MKD_OK;
 }
 
@@ -94,15 +170,12 @@ mkd_status mk_net_create(mk_net **out, const mk_graph *graph, const mk_kernels *
   MK_TRY(mk_alloc(&net, 1, sizeof *net));
   net->graph = graph;
   net->kernels = kernels;
-  mkd_status status = mk_alloc(&net->packed, (size_t)graph->count, sizeof *net->packed);
-  for (int i = 0; status == MKD_OK && i < graph->count; ++i) {
-    if (is_dense(&graph->ops[i])) status = allocate(net, &graph->ops[i], &net->packed[i], backward);
-  }
+  net->backward = backward;
+  mkd_status status = create(net);
   if (status != MKD_OK) {
     mk_net_destroy(net);
     return status;
   }
-  mk_net_pack(net);
   *out = net;
   return MKD_OK;
 }
@@ -111,13 +184,13 @@ void mk_net_destroy(mk_net *net)
 {
   if (!net) return;
   for (int i = 0; net->packed && i < net->graph->count; ++i) {
-    const mk_op *op = &net->graph->ops[i];
-    mk_packed *packed = &net->packed[i];
-    mk_free(packed->forward);
-    for (int q = 0; packed->backward && q < op->stride * op->stride; ++q)
-      mk_free(packed->backward[q]);
-    mk_free(packed->backward);
+    float **forms = net->packed[i].forms;
+    for (int form = 0; forms && form < form_count(&net->graph->ops[i]); ++form)
+      mk_free(forms[form]);
+    mk_free(forms);
   }
   mk_free(net->packed);
+  if (net->lock) pthread_mutex_destroy(net->lock);
+  mk_free(net->lock);
   mk_free(net);
 }

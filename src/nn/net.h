@@ -1,32 +1,46 @@
-/* A graph whose weights are packed for one set of kernels: shared by all that execute it. */
+/* A graph whose weights are packed for one set of kernels: shared by all that execute it. Each form
+ * of a convolution's weights is packed when the first exec asks for it. */
 #ifndef MK_NN_NET_H
 #define MK_NN_NET_H
 
 #include "nn/graph.h"
 #include "nn/kernels/kernels.h"
 
-typedef struct {
-  float *forward; /* [panel][kernel * kernel * source channels][panel width] */
-  /* For backward-data, phase (qy, qx) of the stride holds the kernel positions (ky, kx) with
-   * ky % stride == qy and kx % stride == qx, in ascending order:
-   * [panel of source channels][positions * channels][panel width]. Of MK_FEW_CHANNELS source
-   * channels or less, each is a panel of its own. */
-  float **backward; /* [stride * stride], or NULL */
-} mk_packed;
+#include <pthread.h>
+
+typedef struct mk_packed mk_packed;
 
 typedef struct {
   const mk_graph *graph;
   const mk_kernels *kernels;
-  mk_packed *packed; /* [graph->count]; empty for all but convolutions with groups 1 */
+  bool backward;
+  mk_packed *packed;     /* [graph->count] */
+  pthread_mutex_t *lock; /* of packed */
 } mk_net;
 
-/* `backward` asks for what gradients of activations need. The graph has to outlive the net. */
+/* `backward`: whether execs may ask for gradients of activations. The graph has to outlive the net.
+ */
 mkd_status mk_net_create(mk_net **net, const mk_graph *graph, const mk_kernels *kernels,
                          bool backward);
 void mk_net_destroy(mk_net *net);
 
-/* Packs again after the graph's weights have changed. */
+/* Packs again after the graph's weights have changed; packed weights stay where they are. */
 void mk_net_pack(mk_net *net);
+
+/* Weights of a convolution with groups 1, owned by the net; from any thread.
+ *
+ * Forward: [panel][kernel * kernel * source channels][panel width]. */
+mkd_status mk_net_forward_weights(const mk_net *net, int op, const float **packed);
+
+/* For backward-data, phase (qy, qx) of the stride holds the kernel positions (ky, kx) with
+ * ky % stride == qy and kx % stride == qx, in ascending order:
+ * [panel of source channels][positions * channels][panel width]. Of MK_FEW_CHANNELS source channels
+ * or less, each is a panel of its own. */
+mkd_status mk_net_backward_weights(const mk_net *net, int op, int qy, int qx, const float **packed);
+
+/* For `winograd` with tiles of 2 or 4; `backward` for backward-data. */
+mkd_status mk_net_winograd_weights(const mk_net *net, int op, int tile, bool backward,
+                                   const float **packed);
 
 /* Channels of an operation's source. */
 int mk_op_src_channels(const mk_graph *graph, const mk_op *op);

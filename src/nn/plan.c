@@ -112,6 +112,29 @@ static mk_activation activation_of(mk_op_kind kind)
   return kind == MK_OP_RELU ? MK_ACT_RELU : kind == MK_OP_RELU6 ? MK_ACT_RELU6 : MK_ACT_NONE;
 }
 
+/* Sets tile 0 where direct convolution is faster. */
+static mkd_status plan_winograd(const mk_exec *exec, const mk_step *step, bool backward,
+                                mk_shape src, mk_shape dst, int pad_top, int pad_left,
+                                mk_winograd *winograd)
+{
+  const mk_net *net = exec->net;
+  *winograd =
+      (mk_winograd){.tile = mk_winograd_tile(net->kernels, step->op->kernel, step->op->stride,
+                                             src.channels, dst.channels, dst.height, dst.width),
+                    .batch = exec->options.batch,
+                    .src_height = src.height,
+                    .src_width = src.width,
+                    .src_channels = src.channels,
+                    .pad_top = pad_top,
+                    .pad_left = pad_left,
+                    .zeros = exec->zeros,
+                    .dst_height = dst.height,
+                    .dst_width = dst.width,
+                    .channels = dst.channels};
+  if (!winograd->tile) return MKD_OK;
+  return mk_net_winograd_weights(net, step->index, winograd->tile, backward, &winograd->packed);
+}
+
 static mkd_status plan_gather(mk_exec *exec, mk_step *step)
 {
   const mk_op *op = step->op;
@@ -150,11 +173,24 @@ static mkd_status plan_gather(mk_exec *exec, mk_step *step)
       dx[t] = 0;
     }
   }
-  if (!exec->values[step->src[0]].gradient) return MKD_OK;
+  MK_TRY(plan_winograd(exec, step, false, src, dst, y.before, x.before, &step->winograd));
+  if (step->winograd.tile) return MKD_OK;
+  return mk_net_forward_weights(exec->net, step->index, &step->packed);
+}
+
+static mkd_status plan_backward_data(mk_exec *exec, mk_step *step)
+{
+  const mk_op *op = step->op;
+  mk_shape src = exec->values[step->src[0]].shape, dst = exec->values[step->dst].shape;
+  int k = op->kernel, s = op->stride;
+  extent y = window_extent(op, src.height), x = window_extent(op, src.width);
+  MK_TRY(plan_winograd(exec, step, true, dst, src, k - 1 - y.before, k - 1 - x.before,
+                       &step->winograd_backward));
+  if (step->winograd_backward.tile) return MKD_OK;
 
   /* Source pixel y meets kernel row ky at output row (y + before - ky) / s. */
   MK_TRY(mk_alloc(&step->phases, (size_t)(s * s), sizeof *step->phases));
-  int *next = dx + k * k;
+  int *next = step->offsets + 2 * k * k;
   for (int py = 0; py < s; ++py) {
     for (int px = 0; px < s; ++px) {
       int qy = (py + y.before) % s, qx = (px + x.before) % s;
@@ -178,8 +214,8 @@ static mkd_status plan_gather(mk_exec *exec, mk_step *step)
                                      .dx = phase_dx,
                                      .zeros = exec->zeros},
                           .dst_y = py,
-                          .dst_x = px,
-                          .packed = exec->net->packed[step->index].backward[qy * s + qx]};
+                          .dst_x = px};
+      MK_TRY(mk_net_backward_weights(exec->net, step->index, qy, qx, &phase->packed));
     }
   }
   return MKD_OK;
@@ -255,10 +291,12 @@ mkd_status mk_plan_steps(mk_exec *exec)
     } else {
       step->activation = activation_of(op->kind);
     }
-    if (op->kind == MK_OP_CONV && op->groups == 1)
+    if (op->kind == MK_OP_CONV && op->groups == 1) {
       MK_TRY(plan_gather(exec, step));
-    else if (op->kind == MK_OP_CONV || op->kind == MK_OP_MAX_POOL)
+      if (exec->values[step->src[0]].gradient) MK_TRY(plan_backward_data(exec, step));
+    } else if (op->kind == MK_OP_CONV || op->kind == MK_OP_MAX_POOL) {
       plan_window(exec, step);
+    }
     MK_TRY(plan_parameters(exec, step));
   }
   /* Going backward, the first that touches a gradient sets it, unless the caller already has. */
@@ -370,6 +408,24 @@ static mkd_status collect_blocks(mk_exec *exec, block *blocks, int *count)
   return MKD_OK;
 }
 
+static mkd_status plan_scratch(mk_exec *exec)
+{
+  const size_t limit = (size_t)1 << 26; /* floats for all lanes, where there are very many cores */
+  size_t most = 0;
+  for (int i = 0; i < exec->step_count; ++i) {
+    const mk_winograd *both[] = {&exec->steps[i].winograd, &exec->steps[i].winograd_backward};
+    for (int k = 0; k < 2; ++k) {
+      size_t size = both[k]->tile ? mk_winograd_scratch(exec->net->kernels, both[k]) : 0;
+      if (size > most) most = size;
+    }
+  }
+  if (most == 0) return MKD_OK;
+  exec->lane_size = most;
+  exec->lanes = mk_core_count();
+  if ((size_t)exec->lanes > limit / most) exec->lanes = most < limit ? (int)(limit / most) : 1;
+  return mk_alloc(&exec->scratch, (size_t)exec->lanes * most, sizeof(float));
+}
+
 mkd_status mk_plan_memory(mk_exec *exec)
 {
   block *blocks;
@@ -380,6 +436,7 @@ mkd_status mk_plan_memory(mk_exec *exec)
   mk_free(blocks);
   MK_TRY(status);
   MK_TRY(mk_alloc(&exec->memory, total, sizeof(float)));
+  MK_TRY(plan_scratch(exec));
 
   size_t channels = 0, weights = 0;
   for (int i = 0; i < exec->graph->count; ++i) {

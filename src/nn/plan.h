@@ -3,6 +3,7 @@
 #define MK_NN_PLAN_H
 
 #include "nn/exec.h"
+#include "nn/winograd.h"
 
 /* Images whose weight gradients are summed by one task: the sums over tasks run in order, so the
  * number of groups may depend on the batch but never on the threads. */
@@ -22,10 +23,13 @@ typedef struct {
   mk_activation activation;
   bool accumulate[2]; /* backward adds to the gradient of src[i] instead of setting it */
 
-  mk_gather gather; /* dense convolution; without src and batch */
-  int *offsets;     /* memory of all dy and dx of this step */
-  mk_phase *phases; /* of backward-data: stride * stride */
-  mk_window window; /* depthwise and pool; without batch */
+  mk_gather gather;              /* dense convolution; without src and batch */
+  const float *packed;           /* weights, unless by Winograd */
+  int *offsets;                  /* memory of all dy and dx of this step */
+  mk_phase *phases;              /* of backward-data: stride * stride; NULL by Winograd */
+  mk_winograd winograd;          /* geometry and weights of convolution; tile 0 if direct */
+  mk_winograd winograd_backward; /* of its backward-data */
+  mk_window window;              /* depthwise and pool; without batch */
 
   /* Dense convolutions of few channels read a copy with the padding written out, so that one row of
    * the kernel is one contiguous stretch. */
@@ -57,6 +61,9 @@ struct mk_exec {
 
   float *memory;
   float *zeros;
+  float *scratch; /* [lanes][lane_size]: of threads that convolve by Winograd */
+  int lanes;
+  size_t lane_size;
   float *partial;          /* [MK_GRADIENT_GROUPS][largest weights] */
   double *channel_partial; /* [2][batch][most channels] */
   float *coefficients;     /* [3][most channels] */
@@ -95,8 +102,9 @@ typedef void mk_range_work(const mk_exec *exec, const mk_step *step, int batch, 
 void mk_run_ranges(const mk_exec *exec, const mk_step *step, mk_pool *pool, int batch, size_t count,
                    size_t grain, mk_range_work *work);
 
-/* Each spreads one gather_gemm, or gather_dot, over the pool. */
+/* Each spreads one gather_gemm, gather_dot or convolution by Winograd over the pool. */
 void mk_run_gemm(const mk_exec *exec, mk_pool *pool, const mk_gather_gemm *op);
 void mk_run_dot(const mk_exec *exec, mk_pool *pool, const mk_gather_gemm *op);
+void mk_run_winograd(const mk_exec *exec, mk_pool *pool, const mk_winograd *op);
 
 #endif

@@ -311,6 +311,122 @@ static void try_long_wgrad(trial *t, const mk_kernels *reference, const mk_kerne
   assert_same(&out, set, "gather_wgrad", 6.0 * g->grid_width);
 }
 
+/* ---- Convolution by Winograd ----------------------------------------------------------------- */
+
+/* The convolution's definition, in fp64. Weights [3][3][src_channels][channels]. */
+static double convolved(const mk_winograd *op, const float *weights, int n, int y, int x, int c)
+{
+  double sum = 0;
+  for (int k = 0; k < 9; ++k) {
+    int sy = y - op->pad_top + k / 3, sx = x - op->pad_left + k % 3;
+    if (sy < 0 || sy >= op->src_height || sx < 0 || sx >= op->src_width) continue;
+    const float *src = op->src + (size_t)((n * op->src_height + sy) * op->src_width + sx) *
+                                     (size_t)op->src_channels;
+    const float *w = weights + (size_t)(k * op->src_channels) * (size_t)op->channels + (size_t)c;
+    for (int d = 0; d < op->src_channels; ++d)
+      sum += (double)src[d] * (double)w[(size_t)d * (size_t)op->channels];
+  }
+  return sum;
+}
+
+static double activated(double x, mk_activation activation)
+{
+  if (activation != MK_ACT_NONE && x < 0) return 0;
+  return activation == MK_ACT_RELU6 && x > 6 ? 6 : x;
+}
+
+/* The weights whose backward-data `weights` are: turned, and channels exchanged. */
+static const float *turn(trial *t, const float *weights, int sources, int channels)
+{
+  float *turned = input(t, (size_t)(9 * sources * channels));
+  for (int k = 0; k < 9; ++k) {
+    for (int d = 0; d < sources; ++d) {
+      for (int c = 0; c < channels; ++c)
+        turned[((8 - k) * channels + c) * sources + d] = weights[(k * sources + d) * channels + c];
+    }
+  }
+  return turned;
+}
+
+static const float *pack_winograd(trial *t, const mk_kernels *set, const mk_winograd *op,
+                                  const float *weights, bool transposed)
+{
+  int panels = (op->channels + set->panel - 1) / set->panel;
+  size_t points = (size_t)((op->tile + 2) * (op->tile + 2));
+  size_t count = points * (size_t)(op->src_channels * panels * set->panel);
+  float *packed = guarded(t, count);
+  mk_winograd_weights w = {op->tile, weights, op->src_channels, op->channels, transposed};
+  if (transposed) w.weights = turn(t, weights, op->src_channels, op->channels);
+  set->winograd_pack(&w, packed);
+  if (!guards_hold(packed, count)) fail_msg("winograd_pack of %s writes outside", set->name);
+  return packed;
+}
+
+/* Runs one part between guards. */
+static void run_winograd(trial *t, const mk_kernels *set, const mk_winograd *op, size_t tile_begin,
+                         size_t tile_end, int panel_begin, int panel_end)
+{
+  int tiles = (int)(tile_end - tile_begin), width = (panel_end - panel_begin) * set->panel;
+  size_t size = (size_t)((op->tile + 2) * (op->tile + 2)) *
+                (mk_winograd_plane(tiles, op->src_channels) + mk_winograd_plane(tiles, width));
+  float *scratch = guarded(t, size);
+  for (size_t i = 0; i < size; ++i) scratch[i] = NAN;
+  set->winograd(op, scratch, tile_begin, tile_end, panel_begin, panel_end);
+  if (!guards_hold(scratch, size)) fail_msg("winograd of %s leaves its scratch memory", set->name);
+}
+
+static void try_winograd(trial *t, const mk_kernels *reference, const mk_kernels *set)
+{
+  static const int sources[] = {16, 17, 23, 24, 31, 32, 33, 40, 64};
+  (void)reference;
+  mk_winograd op = {.tile = coin(t) ? 2 : 4,
+                    .batch = any(t, 1, 3),
+                    .src_height = any(t, 1, 11),
+                    .src_width = any(t, 1, 11),
+                    .src_channels = sources[any(t, 0, 8)],
+                    .pad_top = any(t, -1, 3),
+                    .pad_left = any(t, -1, 3),
+                    .activation = any_activation(t),
+                    .dst_height = any(t, 1, 11),
+                    .dst_width = any(t, 1, 11),
+                    .channels = any_channels(t)};
+  op.accumulate = coin(t);
+  if (op.accumulate) op.activation = MK_ACT_NONE;
+  if (!op.accumulate && coin(t)) op.bias = input(t, (size_t)op.channels);
+  op.src = input(t, (size_t)(op.batch * op.src_height * op.src_width * op.src_channels));
+  float *zeros = input(t, (size_t)op.src_channels);
+  memset(zeros, 0, (size_t)op.src_channels * sizeof(float));
+  op.zeros = zeros;
+  const float *weights = input(t, (size_t)(9 * op.src_channels * op.channels));
+  op.packed = pack_winograd(t, set, &op, weights, coin(t));
+
+  int down = (op.dst_height + op.tile - 1) / op.tile,
+      across = (op.dst_width + op.tile - 1) / op.tile;
+  int panels = (op.channels + set->panel - 1) / set->panel;
+  size_t begin, end, first, last;
+  any_range(t, (size_t)(op.batch * down * across), &begin, &end);
+  any_range(t, (size_t)panels, &first, &last);
+  output out = make_output(t, (size_t)(op.batch * op.dst_height * op.dst_width * op.channels),
+                           !op.accumulate);
+  op.dst = out.actual;
+  run_winograd(t, set, &op, begin, end, (int)first, (int)last);
+  for (size_t i = 0; i < out.count; ++i) {
+    int c = (int)(i % (size_t)op.channels), pixel = (int)(i / (size_t)op.channels);
+    int x = pixel % op.dst_width, y = pixel / op.dst_width % op.dst_height;
+    int n = pixel / op.dst_width / op.dst_height;
+    size_t tile = (size_t)((n * down + y / op.tile) * across + x / op.tile);
+    size_t panel = (size_t)(c / set->panel);
+    if (tile < begin || tile >= end || panel < first || panel >= last) continue;
+    double sum = convolved(&op, weights, n, y, x, c);
+    if (op.accumulate)
+      sum += (double)out.expected[i];
+    else
+      sum = activated(sum + (op.bias ? (double)op.bias[c] : 0), op.activation);
+    out.expected[i] = (float)sum;
+  }
+  assert_same(&out, set, "winograd", 9.0 * op.src_channels);
+}
+
 /* ---- Windows --------------------------------------------------------------------------------- */
 
 static mk_window any_window(trial *t, bool padded)
@@ -507,9 +623,10 @@ static void every_set_does_what_the_reference_does(void **state)
 {
   (void)state;
   typedef void try(trial *, const mk_kernels *, const mk_kernels *);
-  static try *const tries[] = {
-      try_gather_gemm,        try_gather_dot, try_gather_wgrad, try_long_wgrad, try_depthwise,
-      try_depthwise_backward, try_max_pool,   try_elements,     try_adam,       try_channels};
+  static try *const tries[] = {try_gather_gemm, try_gather_dot, try_gather_wgrad,
+                               try_long_wgrad,  try_depthwise,  try_depthwise_backward,
+                               try_max_pool,    try_elements,   try_adam,
+                               try_channels,    try_winograd};
   const mk_kernels *sets[8];
   int count = mk_kernels_list(sets, 7);
   sets[count++] = &wide_kernels;
@@ -517,8 +634,9 @@ static void every_set_does_what_the_reference_does(void **state)
   for (int s = 1; s < count; ++s) {
     int cases = 0;
     for (size_t k = 0; k < sizeof tries / sizeof *tries; ++k) {
-      /* The convolution has the most cases within. */
-      int rounds = tries[k] == try_gather_gemm ? 6 * ROUNDS : ROUNDS;
+      /* Convolutions have the most cases within. */
+      bool many = tries[k] == try_gather_gemm || tries[k] == try_winograd;
+      int rounds = many ? 6 * ROUNDS : ROUNDS;
       for (int round = 0; round < rounds; ++round, ++cases) {
         trial t = {.rng = mk_rng_seed((uint64_t)round, k)};
         tries[k](&t, sets[0], sets[s]);
@@ -529,10 +647,106 @@ static void every_set_does_what_the_reference_does(void **state)
   }
 }
 
+/* ---- Exactness ------------------------------------------------------------------------------- */
+
+/* Numbers like those within VGG: half of the source is cut off at zero, weights keep its size. */
+static float *normal(trial *t, size_t count, double deviation, bool cut)
+{
+  float *values = input(t, count);
+  for (size_t i = 0; i < count; ++i) {
+    double u = 1 - mk_rng_uniform(&t->rng), v = mk_rng_uniform(&t->rng);
+    double x = deviation * sqrt(-2 * log(u)) * cos(2 * acos(-1) * v);
+    values[i] = (float)(cut && x < 0 ? 0 : x);
+  }
+  return values;
+}
+
+/* Largest error of any element, over the largest element. */
+static double largest_error(const mk_winograd *op, const float *weights)
+{
+  double error = 0, scale = 0;
+  for (int i = 0; i < op->dst_height * op->dst_width; ++i) {
+    for (int c = 0; c < op->channels; ++c) {
+      double exact = convolved(op, weights, 0, i / op->dst_width, i % op->dst_width, c);
+      error = fmax(error, fabs(exact - (double)op->dst[i * op->channels + c]));
+      scale = fmax(scale, fabs(exact));
+    }
+  }
+  return error / scale;
+}
+
+/* Of direct convolution, and of tiles of 2x2 and 4x4. */
+static void errors_on_vgg(const mk_kernels *set, int sources, double errors[3])
+{
+  enum { SIDE = 14, CHANNELS = 32 };
+  trial t = {.rng = mk_rng_seed((uint64_t)sources, 77)};
+  mk_winograd op = {.batch = 1,
+                    .src_height = SIDE,
+                    .src_width = SIDE,
+                    .src_channels = sources,
+                    .pad_top = 1,
+                    .pad_left = 1,
+                    .dst_height = SIDE,
+                    .dst_width = SIDE,
+                    .channels = CHANNELS};
+  op.src = normal(&t, (size_t)(SIDE * SIDE * sources), 1, true);
+  const float *weights =
+      normal(&t, (size_t)(9 * sources * CHANNELS), sqrt(2.0 / (9 * sources)), false);
+  float *zeros = input(&t, (size_t)sources);
+  memset(zeros, 0, (size_t)sources * sizeof(float));
+  op.zeros = zeros;
+  op.dst = input(&t, SIDE * SIDE * CHANNELS);
+  int panels = (CHANNELS + set->panel - 1) / set->panel;
+
+  int dy[9], dx[9];
+  for (int k = 0; k < 9; ++k) {
+    dy[k] = k / 3 - 1;
+    dx[k] = k % 3 - 1;
+  }
+  mk_gather_gemm direct = {
+      .gather = {op.src, 1, SIDE, SIDE, sources, SIDE, SIDE, 1, 9, sources, dy, dx, zeros},
+      .packed = pack(&t, weights, (size_t)(9 * sources), CHANNELS, set->panel),
+      .dst = op.dst,
+      .dst_height = SIDE,
+      .dst_width = SIDE,
+      .channels = CHANNELS,
+      .dst_step = 1};
+  set->gather_gemm(&direct, 0, SIDE * SIDE, 0, panels);
+  errors[0] = largest_error(&op, weights);
+  for (int k = 1; k < 3; ++k) {
+    op.tile = 2 * k;
+    op.packed = pack_winograd(&t, set, &op, weights, false);
+    size_t side = (size_t)((SIDE + op.tile - 1) / op.tile);
+    run_winograd(&t, set, &op, 0, side * side, 0, panels);
+    errors[k] = largest_error(&op, weights);
+  }
+  free_trial(&t);
+}
+
+/* Bounds relative to the largest element; Winograd may cost little against direct convolution. */
+static void convolutions_are_as_exact_as_promised(void **state)
+{
+  (void)state;
+  static const double bounds[3] = {4e-6, 4e-6, 5e-6};
+  const mk_kernels *sets[8];
+  int count = mk_kernels_list(sets, 7);
+  sets[count++] = &wide_kernels;
+  for (int s = 1; s < count; ++s) {
+    for (int sources = 16; sources <= 512; sources *= 2) {
+      double errors[3];
+      errors_on_vgg(sets[s], sources, errors);
+      print_message("%s, %d channels: direct %.1e, 2x2 %.1e, 4x4 %.1e\n", sets[s]->name, sources,
+                    errors[0], errors[1], errors[2]);
+      for (int k = 0; k < 3; ++k) assert_true(errors[k] <= bounds[k]);
+    }
+  }
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(every_set_does_what_the_reference_does),
+      cmocka_unit_test(convolutions_are_as_exact_as_promised),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -51,6 +51,40 @@ typedef struct {
   int channels;
 } mk_gather_wgrad;
 
+/* Winograd's convolution: 3x3, stride 1, in tiles of 2x2 or 4x4 outputs. Its matrices have one row
+ * a tile and one plane for each of the (tile + 2)^2 points at which tiles are evaluated. */
+typedef struct {
+  int tile; /* outputs on a side: 2 or 4 */
+  const float *src;
+  int batch, src_height, src_width, src_channels; /* at least MK_WINOGRAD_CHANNELS */
+  int pad_top, pad_left;
+  const float *zeros;  /* src_channels of them */
+  const float *packed; /* by winograd_pack */
+  const float *bias;   /* or NULL */
+  mk_activation activation;
+  bool accumulate; /* dst += instead of dst =; not with bias or activation */
+  float *dst;
+  int dst_height, dst_width, channels;
+} mk_winograd;
+
+enum { MK_WINOGRAD_CHANNELS = 16 };
+
+/* Weights [3][3][src_channels][channels]; or, transposed, [3][3][channels][src_channels] of the
+ * convolution whose backward-data this is. */
+typedef struct {
+  int tile;
+  const float *weights;
+  int src_channels, channels;
+  bool transposed;
+} mk_winograd_weights;
+
+/* Floats from one point's matrix to the next: an even number of rows, and a cache line more, lest
+ * the points of a tile all compete for the same lines of the cache. */
+static inline size_t mk_winograd_plane(int tiles, int channels)
+{
+  return (size_t)(tiles + tiles % 2) * (size_t)channels + 16;
+}
+
 /* Depthwise convolution and max pool share their geometry. */
 typedef struct {
   int batch, channels;
@@ -76,6 +110,14 @@ typedef struct mk_kernels {
   /* Images [image_begin, image_end), one tap: diff_weights is [depth][channels] of that tap. */
   void (*gather_wgrad)(const mk_gather_wgrad *op, float *diff_weights, int tap, int image_begin,
                        int image_end);
+
+  /* packed [panel][points][src_channels][panel width], zero beyond `channels`. */
+  void (*winograd_pack)(const mk_winograd_weights *weights, float *packed);
+  /* Tiles [tile_begin, tile_end) of batch * (tiles down) * (tiles across), panels [panel_begin,
+   * panel_end). `scratch` is points * (mk_winograd_plane of source channels + that of the panels'
+   * channels) floats. The reference has neither of the two: it convolves directly. */
+  void (*winograd)(const mk_winograd *op, float *scratch, size_t tile_begin, size_t tile_end,
+                   int panel_begin, int panel_end);
 
   /* Lines are rows of pixels, batch * height of them. weights [kernel][kernel][channels]. */
   void (*depthwise)(const mk_window *w, float *dst, const float *src, const float *weights,

@@ -194,6 +194,8 @@ static void gather_gemm(const mk_gather_gemm *op, size_t row_begin, size_t row_e
   }
 }
 
+#include "nn/kernels/winograd.h"
+
 /* ---- Convolution to few channels ------------------------------------------------------------- */
 
 enum { DOT_ROWS = 8 };
@@ -783,6 +785,8 @@ const mk_kernels MK_SET = {
     .gather_gemm = gather_gemm,
     .gather_dot = gather_dot,
     .gather_wgrad = gather_wgrad,
+    .winograd_pack = winograd_pack,
+    .winograd = winograd,
     .depthwise = depthwise,
     .depthwise_backward_data = depthwise_backward_data,
     .depthwise_backward_weights = depthwise_backward_weights,
