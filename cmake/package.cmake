@@ -4,10 +4,12 @@ include(CMakePackageConfigHelpers)
 
 list(JOIN MKD_DEPS_LIST " " dependencies)
 
-# With the shared library alone, nobody needs the development files of its dependencies.
+# With the shared library alone, nobody needs the development files of its dependencies. Beside the
+# static one, these stay shared: Requires.private would ask for static ones, and all that they need.
 set(private_of_static "")
 if(MKD_STATIC)
-  set(private_of_static "Requires.private: ${dependencies}\nLibs.private: -pthread -lm")
+  list(JOIN MKD_DEPS_LDFLAGS " " private_of_static)
+  set(private_of_static "Libs.private: ${private_of_static} -pthread -lm")
 endif()
 
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/mkd)
