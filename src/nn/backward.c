@@ -84,7 +84,7 @@ static void wgrad_parts(const mk_exec *exec, const mk_step *step, int batch, siz
                         .diff_dst = mk_value_diff(exec, step->dst),
                         .channels = step->op->channels};
   op.gather.batch = batch;
-  op.gather.src = step->padded ? exec->memory + step->padded_at : mk_value_data(exec, step->src[0]);
+  op.gather.src = step->padded ? mk_padded_source(exec, step) : mk_value_data(exec, step->src[0]);
   size_t taps = (size_t)op.gather.taps;
   size_t tap_size = (size_t)op.gather.depth * (size_t)op.channels;
   for (size_t i = begin; i < end; ++i) {
@@ -265,7 +265,7 @@ static void batch_norm_backward(mk_exec *exec, const mk_step *step, mk_pool *poo
     }
   } else {
     for (int c = 0; c < op->channels; ++c) {
-      a[c] = op->weights[c] * step->inverse_deviation[c];
+      a[c] = op->weights[c] * mk_inverse_deviation(op, c);
       b[c] = d[c] = 0;
     }
   }

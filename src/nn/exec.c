@@ -45,6 +45,7 @@ mkd_status mk_exec_create(mk_exec **out, const mk_net *net, const int *outputs, 
   if (status == MKD_OK) status = mk_plan_shapes(exec);
   if (status == MKD_OK) status = mk_plan_steps(exec);
   if (status == MKD_OK) status = mk_plan_memory(exec);
+  if (status == MKD_OK) status = mk_plan_lanes(exec);
   if (status != MKD_OK) {
     mk_exec_destroy(exec);
     return status;
@@ -66,6 +67,11 @@ void mk_exec_destroy(mk_exec *exec)
     mk_free(step->weight_gradient);
     mk_free(step->bias_gradient);
   }
+  for (int l = 0; exec->lane && l < exec->image_lanes; ++l) {
+    mk_free(exec->lane[l].values);
+    mk_free(exec->lane[l].coefficients);
+  }
+  mk_free(exec->lane);
   mk_free(exec->steps);
   mk_free(exec->values);
   mk_free(exec->outputs);
@@ -173,7 +179,7 @@ static void pad_lines(const mk_exec *exec, const mk_step *step, int batch, size_
   int columns = step->padded_width - step->pad_left;
   if (columns > src.width) columns = src.width;
   for (size_t i = begin; i < end; ++i) {
-    float *dst = exec->memory + step->padded_at + i * line;
+    float *dst = mk_padded_source(exec, step) + i * line;
     size_t n = i / (size_t)step->padded_height;
     int y = (int)(i % (size_t)step->padded_height) - step->pad_top;
     memset(dst, 0, line * sizeof *dst);
@@ -296,6 +302,14 @@ static void winograd_forward(const mk_exec *exec, const mk_step *step, mk_pool *
   mk_run_winograd(exec, pool, &op);
 }
 
+const float *mk_conv_source(const mk_exec *exec, const mk_step *step, mk_pool *pool, int batch)
+{
+  if (!step->padded) return mk_value_data(exec, step->src[0]);
+  mk_run_ranges(exec, step, pool, batch, (size_t)batch * (size_t)step->padded_height, 32,
+                pad_lines);
+  return mk_padded_source(exec, step);
+}
+
 static void conv_forward(mk_exec *exec, const mk_step *step, mk_pool *pool, int batch)
 {
   if (step->winograd.tile) {
@@ -307,29 +321,15 @@ static void conv_forward(mk_exec *exec, const mk_step *step, mk_pool *pool, int 
                        .packed = step->packed,
                        .bias = step->op->bias,
                        .activation = step->activation,
+                       .addend = step->src[1] < 0 ? NULL : mk_value_data(exec, step->src[1]),
                        .dst = mk_value_data(exec, step->dst),
                        .dst_height = shape.height,
                        .dst_width = shape.width,
                        .channels = shape.channels,
                        .dst_step = 1};
   op.gather.batch = batch;
-  op.gather.src = mk_value_data(exec, step->src[0]);
-  if (step->padded) {
-    mk_run_ranges(exec, step, pool, batch, (size_t)batch * (size_t)step->padded_height, 32,
-                  pad_lines);
-    op.gather.src = exec->memory + step->padded_at;
-  }
+  op.gather.src = mk_conv_source(exec, step, pool, batch);
   mk_run_gemm(exec, pool, &op);
-}
-
-static void depthwise_lines(const mk_exec *exec, const mk_step *step, int batch, size_t begin,
-                            size_t end)
-{
-  mk_window w = step->window;
-  w.batch = batch;
-  exec->net->kernels->depthwise(&w, mk_value_data(exec, step->dst),
-                                mk_value_data(exec, step->src[0]), step->op->weights,
-                                step->op->bias, step->activation, begin, end);
 }
 
 static void pool_lines(const mk_exec *exec, const mk_step *step, int batch, size_t begin,
@@ -418,27 +418,22 @@ static void batch_norm_forward(mk_exec *exec, const mk_step *step, mk_pool *pool
 {
   const mk_op *op = step->op;
   mk_shape shape = exec->values[step->dst].shape;
-  if (exec->options.train) {
-    batch_statistics(exec, step, pool, batch);
-  } else {
-    for (int c = 0; c < op->channels; ++c) {
-      step->mean[c] = op->mean[c];
-      step->inverse_deviation[c] = 1 / sqrtf(op->variance[c] + op->epsilon);
-    }
-  }
+  if (exec->options.train) batch_statistics(exec, step, pool, batch);
   float *scale = exec->coefficients, *shift = scale + op->channels;
   for (int c = 0; c < op->channels; ++c) {
-    scale[c] = op->weights[c] * step->inverse_deviation[c];
-    shift[c] = op->bias[c] - step->mean[c] * scale[c];
+    bool train = exec->options.train;
+    scale[c] = op->weights[c] * (train ? step->inverse_deviation[c] : mk_inverse_deviation(op, c));
+    shift[c] = op->bias[c] - (train ? step->mean[c] : op->mean[c]) * scale[c];
   }
   size_t rows = (size_t)batch * (size_t)shape.height * (size_t)shape.width;
   mk_run_ranges(exec, step, pool, batch, rows, 512, affine_rows);
 }
 
-void mk_exec_forward(mk_exec *exec, mk_pool *pool, int batch)
+static void run_steps(mk_exec *exec, mk_pool *pool, int batch, int begin, int end)
 {
-  for (int i = 0; i < exec->step_count; ++i) {
+  for (int i = begin; i < end; ++i) {
     const mk_step *step = &exec->steps[i];
+    if (step->feeds) continue;
     mk_shape shape = exec->values[step->dst].shape;
     size_t lines = (size_t)batch * (size_t)shape.height;
     size_t count = (size_t)batch * mk_shape_size(shape);
@@ -447,7 +442,7 @@ void mk_exec_forward(mk_exec *exec, mk_pool *pool, int batch)
       if (step->op->groups == 1)
         conv_forward(exec, step, pool, batch);
       else
-        mk_run_ranges(exec, step, pool, batch, lines, 4, depthwise_lines);
+        mk_run_depthwise(exec, step, pool, batch);
       break;
     case MK_OP_BATCH_NORM:
       batch_norm_forward(exec, step, pool, batch);
@@ -466,4 +461,52 @@ void mk_exec_forward(mk_exec *exec, mk_pool *pool, int batch)
       break;
     }
   }
+}
+
+/* ---- Image by image -------------------------------------------------------------------------- */
+
+typedef struct {
+  mk_exec *exec;
+  size_t count;
+  atomic_size_t next;
+} image_job;
+
+static void run_image(mk_exec *exec, mk_exec *lane, mk_pool *pool, size_t image)
+{
+  for (int v = 0; v < exec->graph->count; ++v) {
+    const mk_value *value = &exec->values[v];
+    if (!value->per_lane)
+      lane->values[v].data_at = value->data_at + image * mk_shape_size(value->shape);
+  }
+  lane->lanes = pool ? exec->lanes : 1; /* of scratch: its own, or with lane 0 all */
+  run_steps(lane, pool, 1, 0, exec->image_steps);
+}
+
+/* Each lane takes images until none is left. */
+static void image_lane(void *context, size_t lane, int worker)
+{
+  (void)worker;
+  image_job *job = context;
+  for (;;) {
+    size_t image = atomic_fetch_add_explicit(&job->next, 1, memory_order_relaxed);
+    if (image >= job->count) return;
+    run_image(job->exec, &job->exec->lane[lane], NULL, image);
+  }
+}
+
+/* Images of full rounds go to one thread each; those that are left, to all threads in turn. */
+static void run_images(mk_exec *exec, mk_pool *pool, int batch)
+{
+  int threads = mk_pool_threads(pool),
+      lanes = threads < exec->image_lanes ? threads : exec->image_lanes;
+  image_job job = {.exec = exec, .count = (size_t)(batch / lanes * lanes)};
+  mk_pool_run(pool, (size_t)lanes, image_lane, &job);
+  for (size_t image = job.count; image < (size_t)batch; ++image)
+    run_image(exec, &exec->lane[0], pool, image);
+}
+
+void mk_exec_forward(mk_exec *exec, mk_pool *pool, int batch)
+{
+  if (exec->image_steps) run_images(exec, pool, batch);
+  run_steps(exec, pool, batch, exec->image_steps, exec->step_count);
 }

@@ -250,6 +250,67 @@ static mkd_status plan_parameters(mk_exec *exec, mk_step *step)
   return MKD_OK;
 }
 
+/* ---- Steps in one ---------------------------------------------------------------------------- */
+
+static const mk_step *maker(const mk_exec *exec, int op)
+{
+  for (int i = 0; i < exec->step_count; ++i) {
+    if (exec->steps[i].dst == op) return &exec->steps[i];
+  }
+  return NULL;
+}
+
+/* A sum whose second-made addend is a convolution's output that nobody else reads becomes part of
+ * the convolution. */
+static bool fuse_sum(mk_exec *exec, const mk_step *sum)
+{
+  const mk_step *makers[] = {maker(exec, sum->src[0]), maker(exec, sum->src[1])};
+  int later = makers[0] > makers[1] ? 0 : 1, last;
+  mk_step *conv = makers[later] ? &exec->steps[makers[later] - exec->steps] : NULL;
+  if (!conv || conv->op->kind != MK_OP_CONV || conv->op->groups != 1 || conv->winograd.tile ||
+      conv->activation != MK_ACT_NONE || conv->src[1] >= 0 || exec->values[conv->dst].wanted ||
+      consumers(exec->graph, conv->dst, &last) != 1)
+    return false;
+  conv->src[1] = sum->src[1 - later];
+  conv->dst = sum->dst;
+  return true;
+}
+
+/* For execs that go forward only: nobody asks for what is in between. */
+static void fuse_steps(mk_exec *exec)
+{
+  int count = 0, last;
+  for (int i = 0; i < exec->step_count; ++i) {
+    mk_step *step = &exec->steps[i];
+    if (step->op->kind != MK_OP_ADD || !fuse_sum(exec, step)) exec->steps[count++] = *step;
+  }
+  exec->step_count = count;
+  for (int i = 0; i + 1 < count; ++i) {
+    mk_step *feeder = &exec->steps[i], *step = feeder + 1;
+    if (feeder->dst != step->src[0] || exec->values[feeder->dst].wanted ||
+        consumers(exec->graph, feeder->dst, &last) != 1 || !mk_can_feed(exec, feeder, step))
+      continue;
+    feeder->feeds = true;
+    step->feeder = feeder;
+  }
+}
+
+/* How many of the first steps run image by image. */
+static int count_image_steps(const mk_exec *exec)
+{
+  int count = 0;
+  for (; count < exec->step_count; ++count) {
+    const mk_step *step = &exec->steps[count];
+    size_t weights = step->op->weight_count * (step->winograd.tile ? 4 : 1);
+    size_t activations = mk_shape_size(exec->values[step->src[0]].shape) +
+                         mk_shape_size(exec->values[step->dst].shape);
+    if (weights > activations && !step->feeder) break;
+  }
+  return count > 0 && exec->steps[count - 1].feeds ? count - 1 : count;
+}
+
+/* ---- All steps ------------------------------------------------------------------------------- */
+
 /* An operation that nobody reads would get no gradient. */
 static mkd_status check_readers(const mk_exec *exec)
 {
@@ -311,6 +372,9 @@ mkd_status mk_plan_steps(mk_exec *exec)
     }
   }
   mk_free(set);
+  if (exec->options.train || exec->options.input_gradient) return MKD_OK;
+  fuse_steps(exec);
+  if (exec->options.batch > 1) exec->image_steps = count_image_steps(exec);
   return MKD_OK;
 }
 
@@ -353,17 +417,45 @@ static size_t place(block *blocks, int count)
   return total;
 }
 
-static mkd_status block_size(const mk_exec *exec, size_t floats, size_t *size)
+static size_t aligned(size_t floats)
+{
+  return (floats + MK_ALIGNMENT - 1) / MK_ALIGNMENT * MK_ALIGNMENT;
+}
+
+/* Room for `floats` of `copies` images. */
+static mkd_status block_size(size_t floats, int copies, size_t *size)
 {
   const size_t most = SIZE_MAX >> 20; /* so that no sum over blocks overflows, nor its bytes */
   size_t all;
-  if (!mk_mul(floats, (size_t)exec->options.batch, &all) || all > most)
-    return mk_fail_memory(SIZE_MAX);
-  *size = (all + MK_ALIGNMENT - 1) / MK_ALIGNMENT * MK_ALIGNMENT;
+  if (!mk_mul(floats, (size_t)copies, &all) || all > most) return mk_fail_memory(SIZE_MAX);
+  *size = aligned(all);
   return MKD_OK;
 }
 
-static mkd_status collect_blocks(mk_exec *exec, block *blocks, int *count)
+/* Those of a lane are placed among themselves: lanes are not in the same step at the same time. */
+typedef struct {
+  block *all, *lane;
+  int count, lane_count;
+} block_list;
+
+static mkd_status add_block(const mk_exec *exec, block_list *list, bool per_lane, size_t floats,
+                            block added)
+{
+  MK_TRY(block_size(floats, per_lane ? 1 : exec->options.batch, &added.size));
+  if (per_lane)
+    list->lane[list->lane_count++] = added;
+  else
+    list->all[list->count++] = added;
+  return MKD_OK;
+}
+
+static size_t padded_size(const mk_step *step)
+{
+  return mk_shape_size(
+      (mk_shape){step->padded_height, step->padded_width, step->gather.src_channels});
+}
+
+static mkd_status collect_blocks(mk_exec *exec, block_list *list)
 {
   int steps = exec->step_count, end = 2 * steps + 1;
   bool backward = exec->options.train || exec->options.input_gradient;
@@ -375,35 +467,42 @@ static mkd_status collect_blocks(mk_exec *exec, block *blocks, int *count)
     bool produced = v == 0;
     for (int i = 0; i < steps; ++i) {
       const mk_step *step = &exec->steps[i];
-      if (step->dst == v) {
+      if (step->dst == v && !step->feeds) {
         produced = true;
         data.from = i;
         if (data.to < i) data.to = i;
         diff.to = 2 * steps - i;
       }
       if (step->src[0] != v && step->src[1] != v) continue;
-      data.to = i;
+      data.to = step->feeds ? i + 1 : i;
       if (2 * steps - i < diff.from) diff.from = 2 * steps - i;
     }
     if (!produced) continue; /* fused away */
+    value->per_lane = v > 0 && !value->wanted && data.to < exec->image_steps;
+    if (!value->per_lane && data.from < exec->image_steps) { /* other images are in other steps */
+      data.from = -1;
+      if (data.to < exec->image_steps - 1) data.to = exec->image_steps - 1;
+    }
     if (value->wanted || backward) data.to = end;
     if (value->wanted) { /* the caller may write a gradient that leads nowhere */
       diff.from = steps;
       if (diff.to < steps) diff.to = steps;
     }
     if (v == 0) diff.to = end;
-    MK_TRY(block_size(exec, mk_shape_size(value->shape), &data.size));
-    diff.size = data.size;
-    blocks[(*count)++] = data;
-    if (backward && (value->gradient || value->wanted)) blocks[(*count)++] = diff;
+    size_t size = mk_shape_size(value->shape);
+    MK_TRY(add_block(exec, list, value->per_lane, size, data));
+    if (backward && (value->gradient || value->wanted))
+      MK_TRY(add_block(exec, list, false, size, diff));
   }
   for (int i = 0; i < steps; ++i) {
     mk_step *step = &exec->steps[i];
     if (!step->padded) continue;
-    block padded = {.from = i, .to = exec->options.train ? end : i, .result = &step->padded_at};
-    mk_shape shape = {step->padded_height, step->padded_width, step->gather.src_channels};
-    MK_TRY(block_size(exec, mk_shape_size(shape), &padded.size));
-    blocks[(*count)++] = padded;
+    block padded = {.from = i,
+                    .to = exec->options.train ? end
+                          : step->feeds       ? i + 1
+                                              : i,
+                    .result = &exec->values[step->index].padded_at};
+    MK_TRY(add_block(exec, list, i < exec->image_steps, padded_size(step), padded));
   }
   return MKD_OK;
 }
@@ -419,29 +518,54 @@ static mkd_status plan_scratch(mk_exec *exec)
       if (size > most) most = size;
     }
   }
+  exec->lanes = mk_core_count();
   if (most == 0) return MKD_OK;
   exec->lane_size = most;
-  exec->lanes = mk_core_count();
   if ((size_t)exec->lanes > limit / most) exec->lanes = most < limit ? (int)(limit / most) : 1;
   return mk_alloc(&exec->scratch, (size_t)exec->lanes * most, sizeof(float));
 }
 
+static size_t most_channels(const mk_graph *graph)
+{
+  int most = 0;
+  for (int i = 0; i < graph->count; ++i)
+    most = most > graph->ops[i].channels ? most : graph->ops[i].channels;
+  return (size_t)most;
+}
+
+/* Offsets of all blocks, and the total size. */
+static mkd_status place_all(mk_exec *exec, block_list *list, size_t *total)
+{
+  MK_TRY(collect_blocks(exec, list));
+  size_t lanes_at = 0;
+  if (exec->image_steps) {
+    exec->image_lane_size = place(list->lane, list->lane_count);
+    block lanes = {.from = -1, .to = exec->image_steps - 1, .result = &lanes_at};
+    MK_TRY(block_size(exec->image_lane_size, exec->image_lanes, &lanes.size));
+    list->all[list->count++] = lanes;
+  }
+  *total = place(list->all, list->count);
+  for (int i = 0; i < list->lane_count; ++i) *list->lane[i].result += lanes_at;
+  return MKD_OK;
+}
+
 mkd_status mk_plan_memory(mk_exec *exec)
 {
-  block *blocks;
-  int count = 0;
-  MK_TRY(mk_alloc(&blocks, 3 * (size_t)exec->graph->count, sizeof *blocks));
-  mkd_status status = collect_blocks(exec, blocks, &count);
-  size_t total = status == MKD_OK ? place(blocks, count) : 0;
-  mk_free(blocks);
+  block_list list = {0};
+  size_t total = 0, most = 3 * (size_t)exec->graph->count + 1;
+  MK_TRY(plan_scratch(exec));
+  exec->image_lanes = exec->lanes < exec->options.batch ? exec->lanes : exec->options.batch;
+  mkd_status status = mk_alloc(&list.all, most, sizeof *list.all);
+  if (status == MKD_OK) status = mk_alloc(&list.lane, most, sizeof *list.lane);
+  if (status == MKD_OK) status = place_all(exec, &list, &total);
+  mk_free(list.all);
+  mk_free(list.lane);
   MK_TRY(status);
   MK_TRY(mk_alloc(&exec->memory, total, sizeof(float)));
-  MK_TRY(plan_scratch(exec));
 
-  size_t channels = 0, weights = 0;
+  size_t channels = most_channels(exec->graph), weights = 0;
   for (int i = 0; i < exec->graph->count; ++i) {
     const mk_op *op = &exec->graph->ops[i];
-    if ((size_t)op->channels > channels) channels = (size_t)op->channels;
     if (op->kind == MK_OP_CONV && op->weight_count > weights) weights = op->weight_count;
   }
   MK_TRY(mk_alloc(&exec->coefficients, 3 * channels, sizeof(float)));
@@ -449,4 +573,32 @@ mkd_status mk_plan_memory(mk_exec *exec)
   MK_TRY(
       mk_alloc(&exec->channel_partial, 2 * (size_t)exec->options.batch * channels, sizeof(double)));
   return mk_alloc(&exec->partial, MK_GRADIENT_GROUPS * weights, sizeof(float));
+}
+
+mkd_status mk_plan_lanes(mk_exec *exec)
+{
+  if (!exec->image_steps) return MKD_OK;
+  size_t count = (size_t)exec->graph->count;
+  MK_TRY(mk_alloc(&exec->lane, (size_t)exec->image_lanes, sizeof *exec->lane));
+  for (int l = 0; l < exec->image_lanes; ++l) {
+    mk_exec *lane = &exec->lane[l];
+    *lane = *exec;
+    lane->values = NULL;
+    lane->coefficients = NULL;
+    lane->lanes = 1;
+    if (exec->scratch) lane->scratch = exec->scratch + (size_t)l * exec->lane_size;
+  }
+  for (int l = 0; l < exec->image_lanes; ++l) {
+    mk_exec *lane = &exec->lane[l];
+    MK_TRY(mk_alloc(&lane->values, count, sizeof *lane->values));
+    MK_TRY(mk_alloc(&lane->coefficients, 3 * most_channels(exec->graph), sizeof(float)));
+    memcpy(lane->values, exec->values, count * sizeof *lane->values);
+    size_t shift = (size_t)l * exec->image_lane_size;
+    for (size_t v = 0; v < count; ++v) {
+      if (lane->values[v].per_lane) lane->values[v].data_at += shift;
+    }
+    for (int i = 0; i < exec->image_steps; ++i)
+      lane->values[exec->steps[i].index].padded_at += shift;
+  }
+  return MKD_OK;
 }

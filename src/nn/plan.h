@@ -5,6 +5,8 @@
 #include "nn/exec.h"
 #include "nn/winograd.h"
 
+#include <math.h>
+
 /* Images whose weight gradients are summed by one task: the sums over tasks run in order, so the
  * number of groups may depend on the batch but never on the threads. */
 enum { MK_GRADIENT_GROUPS = 8 };
@@ -15,10 +17,10 @@ typedef struct {
   const float *packed;
 } mk_phase;
 
-typedef struct {
+typedef struct mk_step {
   const mk_op *op;
   int index;  /* of op, which owns the weights */
-  int src[2]; /* operations whose outputs are read */
+  int src[2]; /* operations whose outputs are read; of a convolution, the second is added */
   int dst;    /* operation whose output is written: op itself, or the activation fused into it */
   mk_activation activation;
   bool accumulate[2]; /* backward adds to the gradient of src[i] instead of setting it */
@@ -31,11 +33,15 @@ typedef struct {
   mk_winograd winograd_backward; /* of its backward-data */
   mk_window window;              /* depthwise and pool; without batch */
 
+  /* A depthwise convolution may have its source made for it, some lines and channels at a time, by
+   * the convolution before, which then is no step of its own. */
+  bool feeds;
+  const struct mk_step *feeder;
+
   /* Dense convolutions of few channels read a copy with the padding written out, so that one row of
    * the kernel is one contiguous stretch. */
   bool padded;
   int padded_height, padded_width, pad_top, pad_left;
-  size_t padded_at; /* offset in memory */
 
   float *mean, *inverse_deviation, *variance; /* batch norm: of the last batch */
   float *weight_gradient, *bias_gradient;
@@ -45,7 +51,9 @@ typedef struct {
   mk_shape shape;
   bool wanted;             /* an output of the exec */
   bool gradient;           /* its gradient is needed */
+  bool per_lane;           /* has room for one image a lane, not for the batch */
   size_t data_at, diff_at; /* offsets in memory, in floats */
+  size_t padded_at;        /* of the padded copy that the convolution which makes it reads */
 } mk_value;
 
 struct mk_exec {
@@ -58,6 +66,13 @@ struct mk_exec {
   mk_value *values; /* [graph->count] */
   mk_step *steps;
   int step_count;
+
+  /* Of forward, the first steps, whose activations are larger than their weights, run image by
+   * image, so that activations stay in the caches: lanes are copies of the exec, each of which has
+   * one image of a batch in work. */
+  int image_steps, image_lanes;
+  size_t image_lane_size; /* memory of one, in floats */
+  mk_exec *lane; /* [image_lanes]; values, coefficients and a share of the scratch are its own */
 
   float *memory;
   float *zeros;
@@ -72,6 +87,7 @@ struct mk_exec {
 mkd_status mk_plan_shapes(mk_exec *exec);
 mkd_status mk_plan_steps(mk_exec *exec);
 mkd_status mk_plan_memory(mk_exec *exec);
+mkd_status mk_plan_lanes(mk_exec *exec);
 
 static inline float *mk_value_data(const mk_exec *exec, int op)
 {
@@ -81,6 +97,17 @@ static inline float *mk_value_data(const mk_exec *exec, int op)
 static inline float *mk_value_diff(const mk_exec *exec, int op)
 {
   return exec->memory + exec->values[op].diff_at;
+}
+
+static inline float *mk_padded_source(const mk_exec *exec, const mk_step *step)
+{
+  return exec->memory + exec->values[step->index].padded_at;
+}
+
+/* Of batch norm's running statistics. */
+static inline float mk_inverse_deviation(const mk_op *op, int c)
+{
+  return 1 / sqrtf(op->variance[c] + op->epsilon);
 }
 
 static inline size_t mk_shape_size(mk_shape shape)
@@ -105,6 +132,12 @@ void mk_run_ranges(const mk_exec *exec, const mk_step *step, mk_pool *pool, int 
 /* Each spreads one gather_gemm, gather_dot or convolution by Winograd over the pool. */
 void mk_run_gemm(const mk_exec *exec, mk_pool *pool, const mk_gather_gemm *op);
 void mk_run_dot(const mk_exec *exec, mk_pool *pool, const mk_gather_gemm *op);
+/* Source of a dense convolution, padded if it has to be. */
+const float *mk_conv_source(const mk_exec *exec, const mk_step *step, mk_pool *pool, int batch);
+
+/* Forward of a depthwise convolution, with that which feeds it. */
+bool mk_can_feed(const mk_exec *exec, const mk_step *feeder, const mk_step *step);
+void mk_run_depthwise(const mk_exec *exec, const mk_step *step, mk_pool *pool, int batch);
 void mk_run_winograd(const mk_exec *exec, mk_pool *pool, const mk_winograd *op);
 
 #endif

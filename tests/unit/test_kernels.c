@@ -200,11 +200,29 @@ static const float *pack(trial *t, const float *weights, size_t rows, int channe
   return packed;
 }
 
+/* Makes `op` a 1x1 convolution, in which pixels are the rows of matrices. */
+static mk_gather_gemm any_matrix(trial *t, mk_gather_gemm *op)
+{
+  static const int zero = 0;
+  mk_gather *g = &op->gather;
+  g->batch = any(t, 1, 3);
+  g->src_height = g->grid_height = op->dst_height = any(t, 1, 12);
+  g->src_width = g->grid_width = op->dst_width = any(t, 1, 12);
+  g->step = g->taps = op->dst_step = 1;
+  g->depth = g->src_channels;
+  g->dy = g->dx = &zero;
+  g->src = input(t, (size_t)(g->batch * g->src_height * g->src_width * g->src_channels));
+  op->activation = any_activation(t);
+  if (coin(t)) op->bias = input(t, (size_t)op->channels);
+  return *op;
+}
+
 static mk_gather_gemm any_gemm(trial *t, int *offsets, int channels)
 {
   mk_gather_gemm op = {.gather = any_gather(t, offsets), .channels = channels};
   mk_gather *g = &op.gather;
   if (any(t, 0, 7) == 0) g->taps = 0;
+  if (any(t, 0, 4) == 0) return any_matrix(t, &op);
   op.dst_step = any(t, 1, 3);
   op.dst_y = any(t, 0, op.dst_step - 1);
   op.dst_x = any(t, 0, op.dst_step - 1);
@@ -234,6 +252,7 @@ static void try_gather_gemm(trial *t, const mk_kernels *reference, const mk_kern
   const float *plain = pack(t, weights, depth, op.channels, reference->panel);
   const float *packed = pack(t, weights, depth, op.channels, set->panel);
   output out = gemm_output(t, &op);
+  if (!op.accumulate && coin(t)) op.addend = input(t, out.count);
 
   size_t rows = (size_t)(g->batch * g->grid_height * g->grid_width), begin, end, first, last;
   any_range(t, rows, &begin, &end);
@@ -466,17 +485,42 @@ static size_t window_weights(const mk_window *w)
   return (size_t)(w->kernel * w->kernel) * (size_t)w->channels;
 }
 
+/* Some channels of a wider layer, from a source that has just the lines that are needed. */
 static void try_depthwise(trial *t, const mk_kernels *reference, const mk_kernels *set)
 {
   mk_window w = any_window(t, true);
-  const float *src = input(t, src_count(&w)), *weights = input(t, window_weights(&w));
-  const float *bias = coin(t) ? input(t, (size_t)w.channels) : NULL;
-  mk_activation activation = any_activation(t);
-  output out = make_output(t, dst_count(&w), true);
+  if (coin(t)) { /* shapes with a tile of their own */
+    w.kernel = coin(t) ? 3 : 5;
+    w.stride = any(t, 1, 2);
+    w.src_width = any(t, 1, 40);
+    w.dst_width = (w.src_width + w.stride - 1) / w.stride;
+    w.dst_height = (w.src_height + w.stride - 1) / w.stride;
+  }
+  w.batch = 1;
+  int all = w.channels + any(t, 0, 20), skipped = any(t, 0, all - w.channels);
+  int src_pixel = w.channels + any(t, 0, 5);
   size_t begin, end;
-  any_range(t, (size_t)(w.batch * w.dst_height), &begin, &end);
-  set->depthwise(&w, out.actual, src, weights, bias, activation, begin, end);
-  reference->depthwise(&w, out.expected, src, weights, bias, activation, begin, end);
+  any_range(t, (size_t)w.dst_height, &begin, &end);
+  int top = (int)begin * w.stride - w.pad_top, bottom = ((int)end - 1) * w.stride - w.pad_top;
+  top = top < 0 ? 0 : top < w.src_height ? top : w.src_height;
+  bottom += w.kernel;
+  bottom = bottom < top ? top : bottom < w.src_height ? bottom : w.src_height;
+  size_t pixels = (size_t)((bottom - top) * w.src_width), size = pixels * (size_t)src_pixel;
+  size_t weights = (size_t)(w.kernel * w.kernel * all);
+  /* Nothing behind the last channel of the last pixel may be read. */
+  mk_depthwise op = {.window = w,
+                     .src = input(t, size ? size - (size_t)(src_pixel - w.channels) : 0),
+                     .src_top = top,
+                     .src_pixel = src_pixel,
+                     .dst_pixel = all,
+                     .weights = input(t, weights - (size_t)(all - skipped - w.channels)) + skipped,
+                     .bias = coin(t) ? input(t, (size_t)w.channels) : NULL,
+                     .activation = any_activation(t)};
+  output out = make_output(t, (size_t)(w.dst_height * w.dst_width * all), true);
+  op.dst = out.actual + skipped;
+  set->depthwise(&op, (int)begin, (int)end);
+  op.dst = out.expected + skipped;
+  reference->depthwise(&op, (int)begin, (int)end);
   assert_same(&out, set, "depthwise", 25);
 }
 

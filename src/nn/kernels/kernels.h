@@ -30,14 +30,16 @@ typedef struct {
   const float *zeros; /* depth of them */
 } mk_gather;
 
-/* dst[row][c] = activation(bias[c] + sum over taps t, d < depth of gathered[row][t][d] *
- * weights[t][d][c]). Row (n, i, j) is dst pixel (n, i * dst_step + dst_y, j * dst_step + dst_x). */
+/* dst[row][c] = activation(addend[row][c] + bias[c] + sum over taps t, d < depth of
+ * gathered[row][t][d] * weights[t][d][c]). Row (n, i, j) is dst pixel (n, i * dst_step + dst_y, j *
+ * dst_step + dst_x). */
 typedef struct {
   mk_gather gather;
   const float *packed; /* weights [panel][tap][depth][panel width], zero beyond `channels` */
   const float *bias;   /* or NULL */
   mk_activation activation;
-  bool accumulate; /* dst += instead of dst =; not with bias or activation */
+  bool accumulate;     /* dst += instead of dst =; not with bias or activation */
+  const float *addend; /* of the shape of dst, or NULL; gather_dot takes none */
   float *dst;
   int dst_height, dst_width, channels;
   int dst_step, dst_y, dst_x;
@@ -92,6 +94,19 @@ typedef struct {
   int kernel, stride, pad_top, pad_left;
 } mk_window;
 
+/* Depthwise convolution of `window.channels` channels of one image. They may be a part of those of
+ * dst and weights [kernel][kernel], and the source a part of its lines. */
+typedef struct {
+  mk_window window; /* without batch */
+  const float *src; /* line src_top */
+  int src_top;
+  ptrdiff_t src_pixel;         /* floats from one pixel to the next */
+  float *dst;                  /* line 0 */
+  ptrdiff_t dst_pixel;         /* the same, and floats from one weight of a channel to the next */
+  const float *weights, *bias; /* bias may be NULL */
+  mk_activation activation;
+} mk_depthwise;
+
 typedef struct {
   double learning_rate, beta1, beta2, epsilon;
   double correction1, correction2; /* 1 - beta^step */
@@ -119,11 +134,10 @@ typedef struct mk_kernels {
   void (*winograd)(const mk_winograd *op, float *scratch, size_t tile_begin, size_t tile_end,
                    int panel_begin, int panel_end);
 
-  /* Lines are rows of pixels, batch * height of them. weights [kernel][kernel][channels]. */
-  void (*depthwise)(const mk_window *w, float *dst, const float *src, const float *weights,
-                    const float *bias, mk_activation activation, size_t line_begin,
-                    size_t line_end);
-  /* Lines of diff_src; adds to it. */
+  /* Lines of dst. */
+  void (*depthwise)(const mk_depthwise *op, int line_begin, int line_end);
+  /* Lines are rows of pixels, batch * height of them, here of diff_src; adds to it. weights
+   * [kernel][kernel][channels]. */
   void (*depthwise_backward_data)(const mk_window *w, float *diff_src, const float *diff_dst,
                                   const float *weights, size_t line_begin, size_t line_end);
   /* Adds to diff_weights. */

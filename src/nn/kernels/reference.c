@@ -30,8 +30,9 @@ static void gather_gemm(const mk_gather_gemm *op, size_t row_begin, size_t row_e
     int j = (int)(row % (size_t)g->grid_width);
     int i = (int)(row / (size_t)g->grid_width % (size_t)g->grid_height);
     int n = (int)(row / (size_t)g->grid_width / (size_t)g->grid_height);
-    float *dst = op->dst + at(n, i * op->dst_step + op->dst_y, j * op->dst_step + op->dst_x,
-                              op->dst_height, op->dst_width, op->channels);
+    size_t pixel = at(n, i * op->dst_step + op->dst_y, j * op->dst_step + op->dst_x,
+                      op->dst_height, op->dst_width, op->channels);
+    float *dst = op->dst + pixel;
     for (int c = panel_begin; c < panel_end; ++c) {
       const float *weights = op->packed + (size_t)c * (size_t)g->taps * (size_t)g->depth;
       float sum = 0;
@@ -42,7 +43,9 @@ static void gather_gemm(const mk_gather_gemm *op, size_t row_begin, size_t row_e
       if (op->accumulate)
         dst[c] += sum;
       else
-        dst[c] = apply(sum + (op->bias ? op->bias[c] : 0), op->activation);
+        dst[c] = apply(sum + (op->bias ? op->bias[c] : 0) +
+                           (op->addend ? op->addend[pixel + (size_t)c] : 0),
+                       op->activation);
     }
   }
 }
@@ -73,24 +76,21 @@ static void gather_wgrad(const mk_gather_wgrad *op, float *diff_weights, int tap
   }
 }
 
-static void depthwise(const mk_window *w, float *dst, const float *src, const float *weights,
-                      const float *bias, mk_activation activation, size_t line_begin,
-                      size_t line_end)
+static void depthwise(const mk_depthwise *op, int line_begin, int line_end)
 {
-  for (size_t line = line_begin; line < line_end; ++line) {
-    int n = (int)(line / (size_t)w->dst_height), oy = (int)(line % (size_t)w->dst_height);
+  const mk_window *w = &op->window;
+  for (int oy = line_begin; oy < line_end; ++oy) {
     for (int ox = 0; ox < w->dst_width; ++ox) {
       for (int c = 0; c < w->channels; ++c) {
-        float sum = bias ? bias[c] : 0;
+        float sum = op->bias ? op->bias[c] : 0;
         for (int k = 0; k < w->kernel * w->kernel; ++k) {
           int y = oy * w->stride - w->pad_top + k / w->kernel;
           int x = ox * w->stride - w->pad_left + k % w->kernel;
           if (y < 0 || y >= w->src_height || x < 0 || x >= w->src_width) continue;
-          sum += src[at(n, y, x, w->src_height, w->src_width, w->channels) + (size_t)c] *
-                 weights[k * w->channels + c];
+          sum += op->src[((y - op->src_top) * w->src_width + x) * op->src_pixel + c] *
+                 op->weights[k * op->dst_pixel + c];
         }
-        dst[at(n, oy, ox, w->dst_height, w->dst_width, w->channels) + (size_t)c] =
-            apply(sum, activation);
+        op->dst[(oy * w->dst_width + ox) * op->dst_pixel + c] = apply(sum, op->activation);
       }
     }
   }

@@ -23,7 +23,7 @@ typedef float vf_unaligned __attribute__((vector_size(MK_LANES * 4), aligned(4),
 #if defined(__clang__)
 #define UNROLL _Pragma("clang loop unroll(full)")
 #else
-#define UNROLL _Pragma("GCC unroll 16")
+#define UNROLL _Pragma("GCC unroll 32")
 #endif
 
 #define INLINE static inline __attribute__((always_inline))
@@ -134,25 +134,80 @@ INLINE void gemm_tile(vf sums[MR][NV], int taps, int depth, const float *const *
   }
 }
 
-static void store_tile(const mk_gather_gemm *op, vf sums[MR][NV], float *const *dst, int rows,
-                       int channel)
+/* Rows of a tile that are there, and where they go. */
+typedef struct {
+  float *const *dst;
+  int rows;
+} tile_target;
+
+INLINE void store_whole_tile(const mk_gather_gemm *op, const vf sums[MR][NV],
+                             const tile_target *target, int channel)
+{
+  vf bias[NV];
+  UNROLL for (int v = 0; v < NV; ++v)
+  {
+    bias[v] = op->bias ? load(op->bias + channel + v * LANES) : (vf){0};
+  }
+  UNROLL for (int r = 0; r < MR; ++r)
+  {
+    float *out = target->dst[r] + channel;
+    UNROLL for (int v = 0; v < NV; ++v)
+    {
+      vf value = sums[r][v] + bias[v];
+      if (op->addend) value += load(op->addend + (out - op->dst) + v * LANES);
+      if (op->accumulate) value += load(out + v * LANES);
+      store(out + v * LANES, vector_activate(value, op->activation));
+    }
+  }
+}
+
+static void store_ragged_tile(const mk_gather_gemm *op, const vf sums[MR][NV],
+                              const tile_target *target, int channel)
 {
   int width = op->channels - channel < NR ? op->channels - channel : NR;
-  vf bias[NV];
-  memset(bias, 0, sizeof bias);
-  if (op->bias) memcpy(bias, op->bias + channel, (size_t)width * sizeof(float));
-  for (int r = 0; r < rows; ++r) {
-    float *out = dst[r] + channel;
-    vf values[NV];
-    for (int v = 0; v < NV; ++v) values[v] = vector_activate(sums[r][v] + bias[v], op->activation);
-    if (op->accumulate) {
-      const float *sum = (const float *)values;
-      for (int c = 0; c < width; ++c) out[c] += sum[c];
-    } else if (width == NR) {
-      for (int v = 0; v < NV; ++v) store(out + v * LANES, values[v]);
-    } else {
-      memcpy(out, values, (size_t)width * sizeof(float));
+  for (int r = 0; r < target->rows; ++r) {
+    float *out = target->dst[r] + channel, values[NR];
+    for (int v = 0; v < NV; ++v) store(values + v * LANES, sums[r][v]);
+    for (int c = 0; c < width; ++c) {
+      float value = values[c];
+      if (op->bias) value += op->bias[channel + c];
+      if (op->addend) value += op->addend[out + c - op->dst];
+      out[c] = op->accumulate ? out[c] + value : scalar_activate(value, op->activation);
     }
+  }
+}
+
+/* Row r of a grid that is a plain matrix reads and writes pixel r. */
+static bool is_matrix(const mk_gather_gemm *op)
+{
+  const mk_gather *g = &op->gather;
+  return g->taps == 1 && g->dy[0] == 0 && g->dx[0] == 0 && g->step == 1 &&
+         g->src_height == g->grid_height && g->src_width == g->grid_width && op->dst_step == 1 &&
+         op->dst_y == 0 && op->dst_x == 0 && op->dst_height == g->grid_height &&
+         op->dst_width == g->grid_width;
+}
+
+static void locate_matrix_rows(const mk_gather_gemm *op, const float **rows, float **dst,
+                               size_t first, int count)
+{
+  const float *src = op->gather.src + first * (size_t)op->gather.src_channels;
+  float *out = op->dst + first * (size_t)op->channels;
+  for (int r = 0; r < count; ++r, src += op->gather.src_channels, out += op->channels) {
+    rows[r] = src;
+    dst[r] = out;
+  }
+}
+
+/* rows[tile][tap][MR] of `count` rows from *at on, which moves on. */
+static void locate_rows(const mk_gather_gemm *op, const float **rows, float **dst, position *at,
+                        int count)
+{
+  const mk_gather *g = &op->gather;
+  for (int r = 0; r < count; ++r) {
+    const float **tile = rows + (size_t)(r / MR) * (size_t)g->taps * MR + r % MR;
+    for (int t = 0; t < g->taps; ++t) tile[t * MR] = gathered(g, at->n, at->i, at->j, t);
+    dst[r] = destination(op, *at);
+    next_position(g, at);
   }
 }
 
@@ -167,28 +222,31 @@ static void gather_gemm(const mk_gather_gemm *op, size_t row_begin, size_t row_e
   int tiles = g->taps ? POINTERS / (g->taps * MR) : TILES;
   if (tiles > TILES) tiles = TILES;
   size_t block = (size_t)tiles * MR;
+  bool matrix = is_matrix(op);
   position at = position_of(g, row_begin);
 
   for (size_t first = row_begin; first < row_end; first += block) {
     int count = (int)(row_end - first < block ? row_end - first : block);
     int block_tiles = (count + MR - 1) / MR;
-    for (int r = 0; r < block_tiles * MR; ++r) {
+    if (matrix)
+      locate_matrix_rows(op, rows, dst, first, count);
+    else
+      locate_rows(op, rows, dst, &at, count);
+    for (int r = count; r < block_tiles * MR; ++r) { /* rows that fill up the last tile */
       const float **tile = rows + (size_t)(r / MR) * (size_t)g->taps * MR + r % MR;
-      if (r >= count) { /* rows that fill up the last tile */
-        for (int t = 0; t < g->taps; ++t) tile[t * MR] = g->zeros;
-        continue;
-      }
-      for (int t = 0; t < g->taps; ++t) tile[t * MR] = gathered(g, at.n, at.i, at.j, t);
-      dst[r] = destination(op, at);
-      next_position(g, &at);
+      for (int t = 0; t < g->taps; ++t) tile[t * MR] = g->zeros;
     }
     for (int p = panel_begin; p < panel_end; ++p) {
       for (int tile = 0; tile < block_tiles; ++tile) {
         vf sums[MR][NV];
         int left = count - tile * MR;
+        tile_target target = {.dst = dst + tile * MR, .rows = left < MR ? left : MR};
         gemm_tile(sums, g->taps, g->depth, rows + (size_t)tile * (size_t)g->taps * MR,
                   op->packed + (size_t)p * panel_size);
-        store_tile(op, sums, dst + tile * MR, left < MR ? left : MR, p * NR);
+        if (target.rows == MR && (p + 1) * NR <= op->channels)
+          store_whole_tile(op, sums, &target, p * NR);
+        else
+          store_ragged_tile(op, sums, &target, p * NR);
       }
     }
   }
@@ -370,153 +428,7 @@ static void gather_wgrad(const mk_gather_wgrad *op, float *diff_weights, int tap
   if (count) wgrad_block(op, diff_weights, runs, count);
 }
 
-/* ---- Depthwise convolution ------------------------------------------------------------------- */
-
-/* The part of the kernel that meets the source, for pixels of one line that it meets alike. */
-typedef struct {
-  int rows, columns;
-  const float *src, *weights; /* of its first row and column */
-} overlap;
-
-enum { PIXELS = 4 }; /* neighbours that share the loads of the weights */
-
-/* `pixels` neighbours of a line, LANES channels from c. */
-INLINE void depthwise_tile(const mk_window *w, const overlap *o, float *out, const float *bias,
-                           mk_activation activation, const int pixels, size_t c)
-{
-  size_t channels = (size_t)w->channels, step = (size_t)w->stride * channels;
-  vf sums[PIXELS];
-  for (int p = 0; p < pixels; ++p) sums[p] = bias ? load(bias + c) : (vf){0};
-  for (int ky = 0; ky < o->rows; ++ky) {
-    const float *src = o->src + (size_t)ky * (size_t)w->src_width * channels + c;
-    const float *weights = o->weights + (size_t)(ky * w->kernel) * channels + c;
-    for (int kx = 0; kx < o->columns; ++kx, src += channels, weights += channels) {
-      const vf weight = load(weights);
-      UNROLL for (int p = 0; p < pixels; ++p) sums[p] += load(src + (size_t)p * step) * weight;
-    }
-  }
-  for (int p = 0; p < pixels; ++p)
-    store(out + (size_t)p * channels + c, vector_activate(sums[p], activation));
-}
-
-/* One pixel, fewer channels than LANES. */
-static void depthwise_narrow(const mk_window *w, const overlap *o, float *out, const float *bias,
-                             mk_activation activation)
-{
-  size_t channels = (size_t)w->channels;
-  for (size_t c = 0; c < channels; ++c) {
-    float sum = bias ? bias[c] : 0;
-    for (int ky = 0; ky < o->rows; ++ky) {
-      for (int kx = 0; kx < o->columns; ++kx)
-        sum += o->src[(size_t)(ky * w->src_width + kx) * channels + c] *
-               o->weights[(size_t)(ky * w->kernel + kx) * channels + c];
-    }
-    out[c] = scalar_activate(sum, activation);
-  }
-}
-
-/* The last LANES channels overlap those before, so that all but narrow layers use whole vectors. */
-static void depthwise_pixels(const mk_window *w, const overlap *o, float *out, const float *bias,
-                             mk_activation activation, int pixels)
-{
-  size_t channels = (size_t)w->channels;
-  if (channels < LANES) {
-    depthwise_narrow(w, o, out, bias, activation);
-    return;
-  }
-  for (size_t c = 0; c < channels; c += LANES) {
-    size_t start = c + LANES <= channels ? c : channels - LANES;
-    if (pixels == PIXELS)
-      depthwise_tile(w, o, out, bias, activation, PIXELS, start);
-    else
-      depthwise_tile(w, o, out, bias, activation, 1, start);
-  }
-}
-
-static void depthwise(const mk_window *w, float *dst, const float *src, const float *weights,
-                      const float *bias, mk_activation activation, size_t line_begin,
-                      size_t line_end)
-{
-  size_t channels = (size_t)w->channels;
-  for (size_t line = line_begin; line < line_end; ++line) {
-    int n = (int)(line / (size_t)w->dst_height), oy = (int)(line % (size_t)w->dst_height);
-    int y0 = oy * w->stride - w->pad_top;
-    int ky_begin = y0 < 0 ? -y0 : 0;
-    int ky_end = y0 + w->kernel > w->src_height ? w->src_height - y0 : w->kernel;
-    for (int ox = 0, pixels; ox < w->dst_width; ox += pixels) {
-      int x0 = ox * w->stride - w->pad_left;
-      int kx_begin = x0 < 0 ? -x0 : 0;
-      int kx_end = x0 + w->kernel > w->src_width ? w->src_width - x0 : w->kernel;
-      int last = x0 + (PIXELS - 1) * w->stride; /* source column of the last of PIXELS */
-      bool alike = x0 >= 0 && last + w->kernel <= w->src_width && ox + PIXELS <= w->dst_width;
-      pixels = alike && channels >= LANES ? PIXELS : 1;
-      overlap o = {.rows = ky_end - ky_begin, .columns = kx_end - kx_begin};
-      if (o.rows > 0 && o.columns > 0) {
-        size_t pixel =
-            ((size_t)n * (size_t)w->src_height + (size_t)(y0 + ky_begin)) * (size_t)w->src_width +
-            (size_t)(x0 + kx_begin);
-        o.src = src + pixel * channels;
-        o.weights = weights + (size_t)(ky_begin * w->kernel + kx_begin) * channels;
-      }
-      depthwise_pixels(w, &o, dst + (line * (size_t)w->dst_width + (size_t)ox) * channels, bias,
-                       activation, pixels);
-    }
-  }
-}
-
-static void depthwise_backward_data(const mk_window *w, float *diff_src, const float *diff_dst,
-                                    const float *weights, size_t line_begin, size_t line_end)
-{
-  size_t channels = (size_t)w->channels;
-  for (size_t line = line_begin; line < line_end; ++line) {
-    int n = (int)(line / (size_t)w->src_height), y = (int)(line % (size_t)w->src_height);
-    for (int ky = 0; ky < w->kernel; ++ky) {
-      int scaled = y + w->pad_top - ky;
-      if (scaled < 0 || scaled % w->stride || scaled / w->stride >= w->dst_height) continue;
-      size_t dst_line = (size_t)n * (size_t)w->dst_height + (size_t)(scaled / w->stride);
-      for (int ox = 0; ox < w->dst_width; ++ox) {
-        const float *diff = diff_dst + (dst_line * (size_t)w->dst_width + (size_t)ox) * channels;
-        for (int kx = 0; kx < w->kernel; ++kx) {
-          int x = ox * w->stride + kx - w->pad_left;
-          if (x < 0 || x >= w->src_width) continue;
-          float *out = diff_src + (line * (size_t)w->src_width + (size_t)x) * channels;
-          const float *k = weights + (size_t)(ky * w->kernel + kx) * channels;
-          for (size_t c = 0; c < channels; ++c) out[c] += diff[c] * k[c];
-        }
-      }
-    }
-  }
-}
-
-static void depthwise_backward_weights(const mk_window *w, float *diff_weights, const float *src,
-                                       const float *diff_dst, int image_begin, int image_end)
-{
-  size_t channels = (size_t)w->channels;
-  for (int n = image_begin; n < image_end; ++n) {
-    for (int oy = 0; oy < w->dst_height; ++oy) {
-      for (int ky = 0; ky < w->kernel; ++ky) {
-        int y = oy * w->stride + ky - w->pad_top;
-        if (y < 0 || y >= w->src_height) continue;
-        for (int ox = 0; ox < w->dst_width; ++ox) {
-          const float *diff =
-              diff_dst + (((size_t)n * (size_t)w->dst_height + (size_t)oy) * (size_t)w->dst_width +
-                          (size_t)ox) *
-                             channels;
-          for (int kx = 0; kx < w->kernel; ++kx) {
-            int x = ox * w->stride + kx - w->pad_left;
-            if (x < 0 || x >= w->src_width) continue;
-            const float *in =
-                src + (((size_t)n * (size_t)w->src_height + (size_t)y) * (size_t)w->src_width +
-                       (size_t)x) *
-                          channels;
-            float *out = diff_weights + (size_t)(ky * w->kernel + kx) * channels;
-            for (size_t c = 0; c < channels; ++c) out[c] += in[c] * diff[c];
-          }
-        }
-      }
-    }
-  }
-}
+#include "nn/kernels/depthwise.h"
 
 /* ---- Max pool -------------------------------------------------------------------------------- */
 
