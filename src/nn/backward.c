@@ -76,25 +76,44 @@ static int group_begin(int batch, int group)
   return batch * group / group_count(batch);
 }
 
-/* Index = group * taps + tap. */
-static void wgrad_parts(const mk_exec *exec, const mk_step *step, int batch, size_t begin,
-                        size_t end)
+/* A part is some taps of one group. All taps at once go easiest on the caches, so that there are no
+ * more parts than keep all threads busy. */
+typedef struct {
+  const mk_exec *exec;
+  const mk_step *step;
+  mk_gather_wgrad op;
+  int tap_parts;
+} wgrad_job;
+
+static void wgrad_part(void *context, size_t index, int worker)
 {
-  mk_gather_wgrad op = {.gather = step->gather,
-                        .diff_dst = mk_value_diff(exec, step->dst),
-                        .channels = step->op->channels};
-  op.gather.batch = batch;
-  op.gather.src = step->padded ? mk_padded_source(exec, step) : mk_value_data(exec, step->src[0]);
-  size_t taps = (size_t)op.gather.taps;
-  size_t tap_size = (size_t)op.gather.depth * (size_t)op.channels;
-  for (size_t i = begin; i < end; ++i) {
-    int group = (int)(i / taps), tap = (int)(i % taps);
-    float *partial =
-        exec->partial + (size_t)group * step->op->weight_count + (size_t)tap * tap_size;
-    memset(partial, 0, tap_size * sizeof *partial);
-    exec->net->kernels->gather_wgrad(&op, partial, tap, group_begin(batch, group),
-                                     group_begin(batch, group + 1));
-  }
+  (void)worker;
+  const wgrad_job *job = context;
+  int group = (int)index / job->tap_parts, part = (int)index % job->tap_parts;
+  int taps = job->op.gather.taps, batch = job->op.gather.batch;
+  int begin = taps * part / job->tap_parts, end = taps * (part + 1) / job->tap_parts;
+  size_t tap_size = (size_t)job->op.gather.depth * (size_t)job->op.channels;
+  float *partial = job->exec->partial + (size_t)group * job->step->op->weight_count;
+  memset(partial + (size_t)begin * tap_size, 0, (size_t)(end - begin) * tap_size * sizeof *partial);
+  job->exec->net->kernels->gather_wgrad(&job->op, partial, begin, end, group_begin(batch, group),
+                                        group_begin(batch, group + 1));
+}
+
+static void run_wgrad(const mk_exec *exec, const mk_step *step, mk_pool *pool, int batch)
+{
+  int groups = group_count(batch), threads = mk_pool_threads(pool);
+  wgrad_job job = {.exec = exec,
+                   .step = step,
+                   .op = {.gather = step->gather,
+                          .diff_dst = mk_value_diff(exec, step->dst),
+                          .channels = step->op->channels},
+                   .tap_parts = (3 * threads + groups - 1) / groups};
+  job.op.gather.batch = batch;
+  job.op.gather.src =
+      step->padded ? mk_padded_source(exec, step) : mk_value_data(exec, step->src[0]);
+  if (threads == 1) job.tap_parts = 1;
+  if (job.tap_parts > job.op.gather.taps) job.tap_parts = job.op.gather.taps;
+  mk_pool_run(pool, (size_t)(groups * job.tap_parts), wgrad_part, &job);
 }
 
 static void depthwise_wgrad_parts(const mk_exec *exec, const mk_step *step, int batch, size_t begin,
@@ -135,7 +154,7 @@ static void conv_weight_gradients(mk_exec *exec, const mk_step *step, mk_pool *p
 {
   size_t groups = (size_t)group_count(batch);
   if (step->op->groups == 1)
-    mk_run_ranges(exec, step, pool, batch, groups * (size_t)step->gather.taps, 1, wgrad_parts);
+    run_wgrad(exec, step, pool, batch);
   else
     mk_run_ranges(exec, step, pool, batch, groups, 1, depthwise_wgrad_parts);
   mk_run_ranges(exec, step, pool, batch, step->op->weight_count, 1 << 14, sum_parts);

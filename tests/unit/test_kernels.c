@@ -294,11 +294,12 @@ static void try_gather_wgrad(trial *t, const mk_kernels *reference, const mk_ker
   const mk_gather *g = &op.gather;
   size_t grid = (size_t)(g->batch * g->grid_height * g->grid_width), begin, end;
   op.diff_dst = input(t, grid * (size_t)op.channels);
-  output out = make_output(t, (size_t)g->depth * (size_t)op.channels, false);
+  output out = make_output(t, (size_t)(g->taps * g->depth) * (size_t)op.channels, false);
+  size_t tap_begin, tap_end;
   any_range(t, (size_t)g->batch, &begin, &end);
-  int tap = any(t, 0, g->taps - 1);
-  set->gather_wgrad(&op, out.actual, tap, (int)begin, (int)end);
-  reference->gather_wgrad(&op, out.expected, tap, (int)begin, (int)end);
+  any_range(t, (size_t)g->taps, &tap_begin, &tap_end);
+  set->gather_wgrad(&op, out.actual, (int)tap_begin, (int)tap_end, (int)begin, (int)end);
+  reference->gather_wgrad(&op, out.expected, (int)tap_begin, (int)tap_end, (int)begin, (int)end);
   assert_same(&out, set, "gather_wgrad", (double)grid);
 }
 
@@ -325,8 +326,8 @@ static void try_long_wgrad(trial *t, const mk_kernels *reference, const mk_kerne
   g->zeros = zeros;
   op.diff_dst = input(t, (size_t)(2 * 3 * g->grid_width * op.channels));
   output out = make_output(t, (size_t)(g->depth * op.channels), false);
-  set->gather_wgrad(&op, out.actual, 0, 0, 2);
-  reference->gather_wgrad(&op, out.expected, 0, 0, 2);
+  set->gather_wgrad(&op, out.actual, 0, 1, 0, 2);
+  reference->gather_wgrad(&op, out.expected, 0, 1, 0, 2);
   assert_same(&out, set, "gather_wgrad", 6.0 * g->grid_width);
 }
 

@@ -122,9 +122,9 @@ typedef struct mk_kernels {
   /* The same for at most MK_FEW_CHANNELS channels, too few to fill a panel: vectors run over depth.
    * Here `packed` is [channel][tap][depth]. */
   void (*gather_dot)(const mk_gather_gemm *op, size_t row_begin, size_t row_end);
-  /* Images [image_begin, image_end), one tap: diff_weights is [depth][channels] of that tap. */
-  void (*gather_wgrad)(const mk_gather_wgrad *op, float *diff_weights, int tap, int image_begin,
-                       int image_end);
+  /* Images [image_begin, image_end), taps [tap_begin, tap_end) of diff_weights. */
+  void (*gather_wgrad)(const mk_gather_wgrad *op, float *diff_weights, int tap_begin, int tap_end,
+                       int image_begin, int image_end);
 
   /* packed [panel][points][src_channels][panel width], zero beyond `channels`. */
   void (*winograd_pack)(const mk_winograd_weights *weights, float *packed);

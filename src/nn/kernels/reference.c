@@ -30,8 +30,8 @@ static void gather_gemm(const mk_gather_gemm *op, size_t row_begin, size_t row_e
     int j = (int)(row % (size_t)g->grid_width);
     int i = (int)(row / (size_t)g->grid_width % (size_t)g->grid_height);
     int n = (int)(row / (size_t)g->grid_width / (size_t)g->grid_height);
-    size_t pixel = at(n, i * op->dst_step + op->dst_y, j * op->dst_step + op->dst_x,
-                      op->dst_height, op->dst_width, op->channels);
+    size_t pixel = at(n, i * op->dst_step + op->dst_y, j * op->dst_step + op->dst_x, op->dst_height,
+                      op->dst_width, op->channels);
     float *dst = op->dst + pixel;
     for (int c = panel_begin; c < panel_end; ++c) {
       const float *weights = op->packed + (size_t)c * (size_t)g->taps * (size_t)g->depth;
@@ -56,11 +56,12 @@ static void gather_dot(const mk_gather_gemm *op, size_t row_begin, size_t row_en
   gather_gemm(op, row_begin, row_end, 0, op->channels);
 }
 
-static void gather_wgrad(const mk_gather_wgrad *op, float *diff_weights, int tap, int image_begin,
-                         int image_end)
+static void gather_wgrad(const mk_gather_wgrad *op, float *diff_weights, int tap_begin, int tap_end,
+                         int image_begin, int image_end)
 {
   const mk_gather *g = &op->gather;
-  for (int d = 0; d < g->depth; ++d) {
+  for (int k = tap_begin * g->depth; k < tap_end * g->depth; ++k) {
+    int tap = k / g->depth, d = k % g->depth;
     for (int c = 0; c < op->channels; ++c) {
       float sum = 0;
       for (int n = image_begin; n < image_end; ++n) {
@@ -71,7 +72,7 @@ static void gather_wgrad(const mk_gather_wgrad *op, float *diff_weights, int tap
                 op->diff_dst[at(n, i, j, g->grid_height, g->grid_width, op->channels) + (size_t)c];
         }
       }
-      diff_weights[(size_t)d * (size_t)op->channels + (size_t)c] += sum;
+      diff_weights[(size_t)k * (size_t)op->channels + (size_t)c] += sum;
     }
   }
 }

@@ -203,10 +203,27 @@ static void locate_rows(const mk_gather_gemm *op, const float **rows, float **ds
                         int count)
 {
   const mk_gather *g = &op->gather;
-  for (int r = 0; r < count; ++r) {
-    const float **tile = rows + (size_t)(r / MR) * (size_t)g->taps * MR + r % MR;
-    for (int t = 0; t < g->taps; ++t) tile[t * MR] = gathered(g, at->n, at->i, at->j, t);
-    dst[r] = destination(op, *at);
+  for (int r = 0, last; r < count; r = last) { /* line by line */
+    last = r + g->grid_width - at->j < count ? r + g->grid_width - at->j : count;
+    float *out = destination(op, *at);
+    for (int k = r; k < last; ++k, out += op->dst_step * op->channels) dst[k] = out;
+    for (int t = 0; t < g->taps; ++t) {
+      int y = at->i * g->step + g->dy[t], x = at->j * g->step + g->dx[t];
+      bool inside = y >= 0 && y < g->src_height;
+      const float *line = g->src;
+      if (inside)
+        line += ((size_t)at->n * (size_t)g->src_height + (size_t)y) * (size_t)g->src_width *
+                (size_t)g->src_channels;
+      const float **tile = rows + ((size_t)(r / MR) * (size_t)g->taps + (size_t)t) * MR;
+      for (int k = r, lane = r % MR; k < last; ++k, x += g->step) {
+        bool there = inside && x >= 0 && x < g->src_width;
+        tile[lane] = there ? line + (ptrdiff_t)x * g->src_channels : g->zeros;
+        if (++lane < MR) continue;
+        lane = 0;
+        tile += g->taps * MR;
+      }
+    }
+    at->j += last - r - 1;
     next_position(g, at);
   }
 }
@@ -320,13 +337,18 @@ static void gather_dot(const mk_gather_gemm *op, size_t row_begin, size_t row_en
 
 /* ---- Convolution: gradient of the weights ---------------------------------------------------- */
 
-/* A run of grid positions along a line, for one tap: src and diff_dst advance by constant steps. */
+/* Stretches of grid lines, and what one tap makes of them: src and diff_dst advance by constant
+ * steps. */
+typedef struct {
+  int n, i, j, count;
+} stretch;
+
 typedef struct {
   const float *src, *diff;
   int count;
 } run;
 
-enum { RUN_ROWS = 128, RUNS = 128 }; /* of one block: small enough for the first-level cache */
+enum { BLOCK_ROWS = 128 }; /* rows of one block: all taps find them in the caches */
 
 /* Adds the tile at (d, c) to dst, leaving out its first skip_d rows and skip_c columns. */
 INLINE void wgrad_tile(float *dst, size_t dst_stride, int skip_d, int skip_c, const run *runs,
@@ -349,12 +371,20 @@ INLINE void wgrad_tile(float *dst, size_t dst_stride, int skip_d, int skip_c, co
       }
     }
   }
+  dst += (size_t)d * dst_stride + (size_t)c;
+  if (skip_d == 0 && skip_c == 0) {
+    UNROLL for (int r = 0; r < MR; ++r)
+    {
+      float *out = dst + (size_t)r * dst_stride;
+      UNROLL for (int v = 0; v < NV; ++v) store(out + v * LANES, load(out + v * LANES) + acc[r][v]);
+    }
+    return;
+  }
   float sums[MR][NR];
   UNROLL for (int r = 0; r < MR; ++r)
   {
     UNROLL for (int v = 0; v < NV; ++v) store(sums[r] + v * LANES, acc[r][v]);
   }
-  dst += (size_t)d * dst_stride + (size_t)c;
   for (int r = skip_d; r < MR; ++r) {
     for (int i = skip_c; i < NR; ++i) dst[(size_t)r * dst_stride + (size_t)i] += sums[r][i];
   }
@@ -396,36 +426,50 @@ static void wgrad_block(const mk_gather_wgrad *op, float *diff_weights, const ru
   }
 }
 
-static void gather_wgrad(const mk_gather_wgrad *op, float *diff_weights, int tap, int image_begin,
-                         int image_end)
+/* The part of a stretch whose source columns are inside for this tap. */
+static run clip_run(const mk_gather_wgrad *op, const stretch *s, int tap)
 {
   const mk_gather *g = &op->gather;
-  run runs[RUNS];
-  int count = 0, rows = 0;
-  /* Positions j whose source column j * step + dx is inside. */
-  int dx = g->dx[tap], j_begin = dx < 0 ? (-dx + g->step - 1) / g->step : 0;
-  int j_end = dx >= g->src_width ? 0 : (g->src_width - 1 - dx) / g->step + 1;
-  if (j_end > g->grid_width) j_end = g->grid_width;
+  int y = s->i * g->step + g->dy[tap], dx = g->dx[tap];
+  if (y < 0 || y >= g->src_height || dx >= g->src_width) return (run){.count = 0};
+  int begin = dx < 0 ? (-dx + g->step - 1) / g->step : 0;
+  int end = (g->src_width - 1 - dx) / g->step + 1;
+  if (begin < s->j) begin = s->j;
+  if (end > s->j + s->count) end = s->j + s->count;
+  if (begin >= end) return (run){.count = 0};
+  size_t line = (size_t)s->n * (size_t)g->grid_height + (size_t)s->i;
+  size_t pixel = line * (size_t)g->grid_width + (size_t)begin;
+  return (run){gathered(g, s->n, s->i, begin, tap), op->diff_dst + pixel * (size_t)op->channels,
+               end - begin};
+}
 
-  for (int n = image_begin; n < image_end; ++n) {
-    for (int i = 0; i < g->grid_height; ++i) {
-      int y = i * g->step + g->dy[tap];
-      if (y < 0 || y >= g->src_height) continue;
-      for (int j = j_begin; j < j_end; j += RUN_ROWS) {
-        size_t pixel =
-            ((size_t)n * (size_t)g->grid_height + (size_t)i) * (size_t)g->grid_width + (size_t)j;
-        runs[count++] =
-            (run){gathered(g, n, i, j, tap), op->diff_dst + pixel * (size_t)op->channels,
-                  j_end - j < RUN_ROWS ? j_end - j : RUN_ROWS};
-        rows += runs[count - 1].count;
-        if (count == RUNS || rows >= RUN_ROWS) {
-          wgrad_block(op, diff_weights, runs, count);
-          count = rows = 0;
-        }
+static void gather_wgrad(const mk_gather_wgrad *op, float *diff_weights, int tap_begin, int tap_end,
+                         int image_begin, int image_end)
+{
+  const mk_gather *g = &op->gather;
+  size_t tap_size = (size_t)g->depth * (size_t)op->channels;
+  position at = {.n = image_begin};
+  while (at.n < image_end) {
+    stretch stretches[BLOCK_ROWS];
+    int count = 0;
+    for (int rows = 0; rows < BLOCK_ROWS && at.n < image_end;) {
+      int left = g->grid_width - at.j, room = BLOCK_ROWS - rows;
+      stretch *s = &stretches[count++];
+      *s = (stretch){at.n, at.i, at.j, left < room ? left : room};
+      rows += s->count;
+      at.j += s->count - 1;
+      next_position(g, &at);
+    }
+    for (int tap = tap_begin; tap < tap_end; ++tap) {
+      run runs[BLOCK_ROWS];
+      int run_count = 0;
+      for (int k = 0; k < count; ++k) {
+        runs[run_count] = clip_run(op, &stretches[k], tap);
+        run_count += runs[run_count].count > 0;
       }
+      if (run_count) wgrad_block(op, diff_weights + (size_t)tap * tap_size, runs, run_count);
     }
   }
-  if (count) wgrad_block(op, diff_weights, runs, count);
 }
 
 #include "nn/kernels/depthwise.h"
