@@ -1,5 +1,7 @@
 """Expert files for both sides: real weights where there are some, else random ones."""
 
+import functools
+
 import numpy
 from safetensors import safe_open
 from safetensors.numpy import save_file
@@ -11,8 +13,8 @@ CONVS = {"vgg16": [2, 2, 3, 3, 3], "vgg19": [2, 2, 4, 4, 4]}
 REAL_VGG19 = SHARED / "weights/vgg19-imagenet-features.safetensors"
 REAL_LITE0 = BUILD / "expert/efficientnet-lite0.safetensors"
 # Of EfficientNet-Lite0: repeats, kernel, expansion, channels.
-STAGES = [(1, 3, 1, 16), (2, 3, 6, 24), (2, 5, 6, 40), (3, 3, 6, 80), (3, 5, 6, 112), (4, 5, 6, 192),
-          (1, 3, 6, 320)]
+STAGES = [(1, 3, 1, 16), (2, 3, 6, 24), (2, 5, 6, 40), (3, 3, 6, 80), (3, 5, 6, 112),
+          (4, 5, 6, 192), (1, 3, 6, 320)]
 
 
 def kernels(random, *shape):
@@ -72,6 +74,7 @@ def import_weights(setting, name, tensors):
     return expert
 
 
+@functools.cache
 def vgg(setting, arch):
     if REAL_VGG19.exists():
         if arch == "vgg16":
@@ -81,6 +84,7 @@ def vgg(setting, arch):
     return import_weights(setting, arch, random_vgg(numpy.random.default_rng(0), arch))
 
 
+@functools.cache
 def lite0(setting):
     if REAL_LITE0.exists():
         return str(REAL_LITE0)

@@ -59,8 +59,8 @@ class Peak(threading.Thread):
 
 def train(setting, expert, folder, cache):
     """Seconds, own MiB and all MiB."""
-    command = [MKD, "train", folder, "-o", setting.path("growth.mkd"), "--recipe", "paper", "--size",
-               "32", "--expert", expert, "--epochs", str(EPOCHS), "--cache-mem", cache,
+    command = [MKD, "train", folder, "-o", setting.path("growth.mkd"), "--recipe", "paper",
+               "--size", "32", "--expert", expert, "--epochs", str(EPOCHS), "--cache-mem", cache,
                "--threads", str(setting.threads), "-q"]
     start = time.perf_counter()
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
@@ -116,8 +116,9 @@ def sizes(setting):
     def kib(paths):
         return f"{sum(os.path.getsize(path) for path in paths) / 1024:.0f} KiB"
 
-    return [f"* installed program: {kib([prefix / 'bin/mkd'])}; library: {kib([library])}; with all "
-            f"{len(codecs)} libraries that it loads, the C library apart: {kib([library] + codecs)}"]
+    return [f"* installed program: {kib([prefix / 'bin/mkd'])}; library: {kib([library])}; with "
+            f"all {len(codecs)} libraries that it loads, the C library apart: "
+            f"{kib([library] + codecs)}"]
 
 
 def run(setting):

@@ -28,7 +28,8 @@ def table(rows):
 def render(setting, rows, growth, load):
     """Lines of Markdown."""
     mode = "bench/run.sh --quick" if setting.quick else "bench/run.sh"
-    lines = [f"Written by `{mode}` in {load.minutes():.0f} minutes. Medians; ratio = peer / mkd.", ""]
+    lines = [f"Written by `{mode}` in {load.minutes():.1f} min. Milliseconds are medians of turns "
+             "that alternate; ratio = peer / mkd.", ""]
     others = load.of_others()
     if others > BUSY:
         lines += [f"**Measured under load: other processes used {100 * others:.0f} % of the "

@@ -3,6 +3,7 @@
 import os
 import pathlib
 import subprocess
+import sys
 
 from . import sides
 
@@ -18,12 +19,15 @@ SCORE_SCRIPT = ROOT / "bench/peers/onnx_score.py"
 class Setting:
     def __init__(self, quick, python):
         self.quick, self.python = quick, python
-        self.threads = min(2, len(os.sched_getaffinity(0)))
+        # Sides that choose their own number of threads see no more processors than these.
+        processors = sorted(os.sched_getaffinity(0))[:2]
+        os.sched_setaffinity(0, processors)
+        self.threads = len(processors)
         self.environment = sides.environment(self.threads)
         self.pace = sides.Pace(3, 0.25, 1) if quick else sides.Pace(7, 1, 3)
         self.data = ROOT / "build/bench-data"
         self.data.mkdir(parents=True, exist_ok=True)
-        self.notes = []
+        self.notes, self.failed = [], False
 
     def path(self, name):
         return str(self.data / name)
@@ -31,6 +35,11 @@ class Setting:
     def note(self, text):
         if text not in self.notes:
             self.notes.append(text)
+
+    def fail(self, text):
+        print(f"run.sh: {text}", file=sys.stderr)
+        self.note(f"FAILED: {text}")
+        self.failed = True
 
     def mkd(self, *arguments):
         done = subprocess.run([MKD, *arguments], capture_output=True, text=True, check=False)

@@ -88,6 +88,7 @@ def epochs(expert, cloner, images, count, side):
     expert = Network(graph.load(expert), POINTS, side).eval()
     trainer = Trainer(Network(graph.load(cloner), POINTS, side))
     x = read_images(images, count, side)
+    trainer.step(x[:8], expert(x[:8]))  # to warm up
 
     def epoch():
         for items in torch.randperm(count).split(BATCH):
