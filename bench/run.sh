@@ -13,6 +13,7 @@ for argument; do
 done
 python3 -m peers.options "$@"
 
+# shellcheck source=scripts/step.sh
 . "$root/scripts/step.sh"
 
 as_root() {
@@ -37,8 +38,9 @@ build() {
 }
 
 venv=$root/build/bench-venv
-[ -f /usr/include/dnnl.h ] && python3 -c 'import ensurepip' 2>/dev/null ||
+if ! [ -f /usr/include/dnnl.h ] || ! python3 -c 'import ensurepip' 2>/dev/null; then
   step "Installing oneDNN and venv" install_packages
+fi
 cmp -s "$root/bench/requirements.txt" "$venv/installed" ||
   step "Installing the other programs (some gigabytes)" create_environment
 # Without a network, random weights stand for those of the default expert.

@@ -13,8 +13,15 @@ CONVS = {"vgg16": [2, 2, 3, 3, 3], "vgg19": [2, 2, 4, 4, 4]}
 REAL_VGG19 = SHARED / "weights/vgg19-imagenet-features.safetensors"
 REAL_LITE0 = BUILD / "expert/efficientnet-lite0.safetensors"
 # Of EfficientNet-Lite0: repeats, kernel, expansion, channels.
-STAGES = [(1, 3, 1, 16), (2, 3, 6, 24), (2, 5, 6, 40), (3, 3, 6, 80), (3, 5, 6, 112),
-          (4, 5, 6, 192), (1, 3, 6, 320)]
+STAGES = [
+    (1, 3, 1, 16),
+    (2, 3, 6, 24),
+    (2, 5, 6, 40),
+    (3, 3, 6, 80),
+    (3, 5, 6, 112),
+    (4, 5, 6, 192),
+    (1, 3, 6, 320),
+]
 
 
 def kernels(random, *shape):
@@ -41,7 +48,8 @@ def real_vgg(arch):
             for i in range(count):
                 for part in ("weight", "bias"):
                     tensors[f"features.{at + 2 * i}.{part}"] = file.get_tensor(
-                        f"features.{source_at + 2 * i}.{part}").astype(numpy.float32)
+                        f"features.{source_at + 2 * i}.{part}"
+                    ).astype(numpy.float32)
             at, source_at = at + 2 * count + 1, source_at + 2 * real_count + 1
     return tensors
 

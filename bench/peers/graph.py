@@ -76,7 +76,9 @@ def load(path, prefix=""):
     with safe_open(path, framework="np") as file:
         text = json.loads(file.metadata()[prefix + "graph"])
         tensors = {
-            key[len(prefix):]: file.get_tensor(key) for key in file.keys() if key.startswith(prefix)
+            key[len(prefix) :]: file.get_tensor(key)
+            for key in file.keys()
+            if key.startswith(prefix)
         }
     return Graph(text["input"], [Op(op) for op in text["ops"]], tensors)
 
@@ -94,7 +96,16 @@ def tensor(path, name):
 def save_layer(path, weights, bias):
     """A file with a single 3x3 convolution, called "layer"."""
     channels, sources = weights.shape[:2]
-    op = {"op": "conv", "src": 0, "name": "layer", "channels": channels, "kernel": 3, "stride": 1,
-          "groups": 1, "pad": 1, "bias": True}
+    op = {
+        "op": "conv",
+        "src": 0,
+        "name": "layer",
+        "channels": channels,
+        "kernel": 3,
+        "stride": 1,
+        "groups": 1,
+        "pad": 1,
+        "bias": True,
+    }
     text = json.dumps({"input": sources, "ops": [op]})
     save_file({"layer.weight": weights, "layer.bias": bias}, path, metadata={"graph": text})

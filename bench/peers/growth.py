@@ -59,12 +59,30 @@ class Peak(threading.Thread):
 
 def train(setting, expert, folder, cache):
     """Seconds, own MiB and all MiB."""
-    command = [MKD, "train", folder, "-o", setting.path("growth.mkd"), "--recipe", "paper",
-               "--size", "32", "--expert", expert, "--epochs", str(EPOCHS), "--cache-mem", cache,
-               "--threads", str(setting.threads), "-q"]
+    command = [
+        MKD,
+        "train",
+        folder,
+        "-o",
+        setting.path("growth.mkd"),
+        "--recipe",
+        "paper",
+        "--size",
+        "32",
+        "--expert",
+        expert,
+        "--epochs",
+        str(EPOCHS),
+        "--cache-mem",
+        cache,
+        "--threads",
+        str(setting.threads),
+        "-q",
+    ]
     start = time.perf_counter()
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                          env=setting.environment) as process:
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=setting.environment
+    ) as process:
         peak = Peak(process.pid)
         peak.start()
         _, errors = process.communicate()
@@ -76,16 +94,22 @@ def train(setting, expert, folder, cache):
 
 def training_table(setting):
     images, expert = read_mnist(), experts.vgg(setting, "vgg16")
-    lines = [f"Training on MNIST, paper's recipe at 32x32, {EPOCHS} epochs, whole process:", "",
-             "| images | cache | s | ms an image | MiB | of it own |", "|--:|---|--:|--:|--:|--:|"]
+    lines = [
+        f"Training on MNIST, paper's recipe at 32x32, {EPOCHS} epochs, whole process:",
+        "",
+        "| images | cache | s | ms an image | MiB | of it own |",
+        "|--:|---|--:|--:|--:|--:|",
+    ]
     for count in QUICK if setting.quick else FULL:
         folder = setting.data / f"mnist-{count}"
         if not folder.exists():
             write_images(folder, images[:count])
         for cache, size in (("memory", "16G"), ("file", "1M")):
             seconds, own, all_pages = train(setting, expert, folder, size)
-            lines.append(f"| {count} | {cache} | {seconds:.2f} | {1e3 * seconds / count:.2f} | "
-                         f"{all_pages:.0f} | {own:.0f} |")
+            lines.append(
+                f"| {count} | {cache} | {seconds:.2f} | {1e3 * seconds / count:.2f} | "
+                f"{all_pages:.0f} | {own:.0f} |"
+            )
     return lines
 
 
@@ -107,8 +131,11 @@ def linked(path):
 
 def sizes(setting):
     prefix = setting.data / "install"
-    subprocess.run(["cmake", "--install", BUILD, "--prefix", prefix, "--strip"], check=True,
-                   capture_output=True)
+    subprocess.run(
+        ["cmake", "--install", BUILD, "--prefix", prefix, "--strip"],
+        check=True,
+        capture_output=True,
+    )
     library = next(path for path in prefix.rglob("libmkd.so*") if not path.is_symlink())
     system = [path for path in linked(library) if "libmkd" not in path]
     codecs = [path for path in system if not re.search(r"/(libc|libm|ld-)[.-]", path)]
@@ -116,9 +143,11 @@ def sizes(setting):
     def kib(paths):
         return f"{sum(os.path.getsize(path) for path in paths) / 1024:.0f} KiB"
 
-    return [f"* installed program: {kib([prefix / 'bin/mkd'])}; library: {kib([library])}; with "
-            f"all {len(codecs)} libraries that it loads, the C library apart: "
-            f"{kib([library] + codecs)}"]
+    return [
+        f"* installed program: {kib([prefix / 'bin/mkd'])}; library: {kib([library])}; with "
+        f"all {len(codecs)} libraries that it loads, the C library apart: "
+        f"{kib([library] + codecs)}"
+    ]
 
 
 def run(setting):

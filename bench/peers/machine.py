@@ -6,8 +6,12 @@ import platform
 import resource
 import time
 
-PACKAGES = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO", "ncnn": "ncnn",
-            "torch": "PyTorch"}
+PACKAGES = {
+    "onnxruntime": "ONNX Runtime",
+    "openvino": "OpenVINO",
+    "ncnn": "ncnn",
+    "torch": "PyTorch",
+}
 
 
 def processor():
@@ -18,7 +22,7 @@ def processor():
 
 
 def memory_gib():
-    return int(pathlib.Path("/proc/meminfo").read_text(encoding="utf-8").split()[1]) / 2 ** 20
+    return int(pathlib.Path("/proc/meminfo").read_text(encoding="utf-8").split()[1]) / 2**20
 
 
 def describe(setting):
@@ -26,13 +30,18 @@ def describe(setting):
     version = [line.strip() for line in setting.mkd("--version").splitlines()]
     peers = [f"{name} {importlib.metadata.version(package)}" for package, name in PACKAGES.items()]
     header = pathlib.Path("/usr/include/oneapi/dnnl/dnnl_version.h").read_text(encoding="utf-8")
-    numbers = [line.split()[2] for line in header.splitlines()
-               if line.startswith("#define DNNL_VERSION_") and line.split()[2].isdigit()]
-    return [f"* processor: {processor()}; {setting.threads} threads for every program",
-            f"* memory: {memory_gib():.0f} GiB; Linux {platform.release()}",
-            f"* mkd: {', '.join(version)}",
-            f"* peers: {', '.join(peers)}, oneDNN {'.'.join(numbers[:3])}, "
-            f"Python {platform.python_version()}"]
+    numbers = [
+        line.split()[2]
+        for line in header.splitlines()
+        if line.startswith("#define DNNL_VERSION_") and line.split()[2].isdigit()
+    ]
+    return [
+        f"* processor: {processor()}; {setting.threads} threads for every program",
+        f"* memory: {memory_gib():.0f} GiB; Linux {platform.release()}",
+        f"* mkd: {', '.join(version)}",
+        f"* peers: {', '.join(peers)}, oneDNN {'.'.join(numbers[:3])}, "
+        f"Python {platform.python_version()}",
+    ]
 
 
 class Load:
@@ -43,8 +52,13 @@ class Load:
 
     @staticmethod
     def read():
-        ticks = [int(word) for word in
-                 pathlib.Path("/proc/stat").read_text(encoding="utf-8").split("\n")[0].split()[1:9]]
+        ticks = [
+            int(word)
+            for word in pathlib.Path("/proc/stat")
+            .read_text(encoding="utf-8")
+            .split("\n")[0]
+            .split()[1:9]
+        ]
         busy = sum(ticks) - ticks[3] - ticks[4]
         own = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
         used = sum(usage.ru_utime + usage.ru_stime for usage in own)

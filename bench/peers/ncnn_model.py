@@ -13,8 +13,10 @@ class Writer:
         self.lines, self.blobs, self.weights = ["Input input 0 1 input"], 1, weights
 
     def layer(self, kind, name, inputs, outputs, parameters=""):
-        self.lines.append(f"{kind} {name} {len(inputs)} {len(outputs)} "
-                          f"{' '.join(inputs + outputs)} {parameters}".rstrip())
+        self.lines.append(
+            f"{kind} {name} {len(inputs)} {len(outputs)} "
+            f"{' '.join(inputs + outputs)} {parameters}".rstrip()
+        )
         self.blobs += len(outputs)
 
     def text(self):
@@ -29,8 +31,10 @@ def convolution(graph, index, size, activation, weights):
     weights.write(struct.pack("<I", 0) + kernel.tobytes())
     if op.bias:
         weights.write(graph.tensor(index, "bias").astype("<f4").tobytes())
-    parameters = (f"0={op.channels} 1={op.kernel} 3={op.stride} 4={before} 14={before} "
-                  f"15={after} 16={after} 5={int(op.bias)} 6={kernel.size}")
+    parameters = (
+        f"0={op.channels} 1={op.kernel} 3={op.stride} 4={before} 14={before} "
+        f"15={after} 16={after} 5={int(op.bias)} 6={kernel.size}"
+    )
     if op.groups > 1:
         parameters += f" 7={op.groups}"
     return f"{parameters} {ACTIVATION[activation]}" if activation else parameters

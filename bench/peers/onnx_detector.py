@@ -11,8 +11,9 @@ def convert(model, onnx_path, constants_path):
     """The model is converted with all that its score depends on."""
     spec, calibration = graph.metadata(model, "input"), graph.metadata(model, "calibration")
     points = list(POINTS.values())
-    onnx_model.save_detector(onnx_path, graph.load(model, "expert."), graph.load(model, "cloner."),
-                             points, spec["width"])
+    onnx_model.save_detector(
+        onnx_path, graph.load(model, "expert."), graph.load(model, "cloner."), points, spec["width"]
+    )
     constants = {key: spec[key] for key in ("mean", "std", "low", "high")}
     for i, (stride, point) in enumerate(POINTS.items()):
         for kind in ("mean", "deviation"):

@@ -33,17 +33,27 @@ class Builder:
                 inputs.append(self.constant(output + ".weight", graph.tensor(index, "weight")))
                 if op.bias:
                     inputs.append(self.constant(output + ".bias", graph.tensor(index, "bias")))
-                self.node("Conv", inputs, output, group=op.groups, pads=[before] * 2 + [after] * 2,
-                          kernel_shape=[op.kernel] * 2, strides=[op.stride] * 2)
+                self.node(
+                    "Conv",
+                    inputs,
+                    output,
+                    group=op.groups,
+                    pads=[before] * 2 + [after] * 2,
+                    kernel_shape=[op.kernel] * 2,
+                    strides=[op.stride] * 2,
+                )
             elif op.kind == "relu":
                 self.node("Relu", inputs, output)
             elif op.kind == "relu6":
-                bounds = [self.constant(output + f".{name}", numpy.float32(value))
-                          for name, value in (("low", 0), ("high", 6))]
+                bounds = [
+                    self.constant(output + f".{name}", numpy.float32(value))
+                    for name, value in (("low", 0), ("high", 6))
+                ]
                 self.node("Clip", inputs + bounds, output)
             elif op.kind == "max_pool":
-                self.node("MaxPool", inputs, output, kernel_shape=[op.kernel] * 2,
-                          strides=[op.stride] * 2)
+                self.node(
+                    "MaxPool", inputs, output, kernel_shape=[op.kernel] * 2, strides=[op.stride] * 2
+                )
             elif op.kind == "add":
                 self.node("Add", inputs, output)
             else:
@@ -54,10 +64,19 @@ class Builder:
         def value(name, shape):
             return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
 
-        model = helper.make_graph(self.nodes, "mkd", [value("input", [batch, 3, side, side])],
-                                  [value(name, None) for name in outputs], self.weights)
-        onnx.save(helper.make_model(model, ir_version=IR_VERSION,
-                                    opset_imports=[helper.make_opsetid("", OPSET)]), path)
+        model = helper.make_graph(
+            self.nodes,
+            "mkd",
+            [value("input", [batch, 3, side, side])],
+            [value(name, None) for name in outputs],
+            self.weights,
+        )
+        onnx.save(
+            helper.make_model(
+                model, ir_version=IR_VERSION, opset_imports=[helper.make_opsetid("", OPSET)]
+            ),
+            path,
+        )
 
 
 def save_network(path, graph, output, batch, side):

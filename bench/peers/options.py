@@ -28,16 +28,29 @@ def parse(arguments=None):
     names = "\n".join(f"  {name:18} {text}" for name, text in WORKS.items())
     parser = argparse.ArgumentParser(
         prog="run.sh",
+        allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Times mkd against other programs that do the same work: both with two "
         "threads, in turn,\nin one run. Writes docs/performance.md, unless --only asks for a part.",
-        epilog=f"works:\n{names}\n\nexit status: 0 done; 1 a work failed; 2 wrong usage")
-    parser.add_argument("--quick", action="store_true",
-                        help="less than ten minutes: fewer turns, less to train and to grow")
-    parser.add_argument("--only", metavar="WORK", action="append", choices=WORKS,
-                        help="one work; may be given several times")
-    parser.add_argument("--json", metavar="FILE",
-                        help='writes a list of {"work", "peer", "mkd_ms", "peer_ms", "ratio"}')
+        epilog=f"works:\n{names}\n\nexit status: 0 done; 1 a work failed; 2 wrong usage",
+    )
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="less than ten minutes: fewer turns, less to train and to grow",
+    )
+    parser.add_argument(
+        "--only",
+        metavar="WORK",
+        action="append",
+        choices=WORKS,
+        help="one work; may be given several times",
+    )
+    parser.add_argument(
+        "--json",
+        metavar="FILE",
+        help='writes a list of {"work", "peer", "mkd_ms", "peer_ms", "ratio"}',
+    )
     return parser.parse_args(arguments)
 
 

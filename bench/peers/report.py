@@ -16,24 +16,31 @@ def number(ms):
 
 
 def table(rows):
-    lines = ["| work | peer | mkd ms | peer ms | ratio | bar | |",
-             "|---|---|--:|--:|--:|--:|---|"]
+    lines = ["| work | peer | mkd ms | peer ms | ratio | bar | |", "|---|---|--:|--:|--:|--:|---|"]
     for row in rows:
         verdict = "" if row.ratio >= row.bar else "below"
-        lines.append(f"| {row.work} | {row.peer} | {number(row.mkd_ms)} | {number(row.peer_ms)} | "
-                     f"{row.ratio:.2f} | {row.bar:g} | {verdict} |")
+        lines.append(
+            f"| {row.work} | {row.peer} | {number(row.mkd_ms)} | {number(row.peer_ms)} | "
+            f"{row.ratio:.2f} | {row.bar:g} | {verdict} |"
+        )
     return lines
 
 
 def render(setting, rows, growth, load):
     """Lines of Markdown."""
     mode = "bench/run.sh --quick" if setting.quick else "bench/run.sh"
-    lines = [f"Written by `{mode}` in {load.minutes():.1f} min. Milliseconds are medians of turns "
-             "that alternate; ratio = peer / mkd.", ""]
+    lines = [
+        f"Written by `{mode}` in {load.minutes():.1f} min. Milliseconds are medians of turns "
+        "that alternate; ratio = peer / mkd.",
+        "",
+    ]
     others = load.of_others()
     if others > BUSY:
-        lines += [f"**Measured under load: other processes used {100 * others:.0f} % of the "
-                  "machine.**", ""]
+        lines += [
+            f"**Measured under load: other processes used {100 * others:.0f} % of the "
+            "machine.**",
+            "",
+        ]
     lines += machine.describe(setting)
     if rows:
         lines += [""] + table(rows) + [""]
@@ -56,6 +63,14 @@ def write_document(lines):
 
 
 def write_json(path, rows):
-    content = [{"work": row.work, "peer": row.peer, "mkd_ms": row.mkd_ms, "peer_ms": row.peer_ms,
-                "ratio": row.ratio} for row in rows]
+    content = [
+        {
+            "work": row.work,
+            "peer": row.peer,
+            "mkd_ms": row.mkd_ms,
+            "peer_ms": row.peer_ms,
+            "ratio": row.ratio,
+        }
+        for row in rows
+    ]
     pathlib.Path(path).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

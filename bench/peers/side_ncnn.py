@@ -16,8 +16,12 @@ def main(algorithm, model, data, result, side, batch, threads):
     net = ncnn.Net()
     net.opt.num_threads = int(threads)
     net.opt.use_winograd_convolution = algorithm == "winograd"
-    for option in ("use_fp16_packed", "use_fp16_storage", "use_fp16_arithmetic",
-                   "use_bf16_storage"):
+    for option in (
+        "use_fp16_packed",
+        "use_fp16_storage",
+        "use_fp16_arithmetic",
+        "use_bf16_storage",
+    ):
         setattr(net.opt, option, False)
     if net.load_param(model + ".param") != 0 or net.load_model(model + ".bin") != 0:
         sys.exit(f"{model}: ncnn cannot load it")

@@ -33,8 +33,10 @@ def forward(path, output, data, result, side, batch):
 def terms(targets, clones):
     """The two terms of the paper's loss, means over the batch."""
     val = sum(F.mse_loss(c, t) for t, c in zip(targets, clones))
-    direction = sum((1 - F.cosine_similarity(t.flatten(1), c.flatten(1))).mean()
-                    for t, c in zip(targets, clones))
+    direction = sum(
+        (1 - F.cosine_similarity(t.flatten(1), c.flatten(1))).mean()
+        for t, c in zip(targets, clones)
+    )
     return val, direction
 
 

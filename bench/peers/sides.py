@@ -18,8 +18,14 @@ class Worker:
 
     def __init__(self, name, command, environment):
         self.name, self.errors = name, tempfile.TemporaryFile()
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        stderr=self.errors, text=True, env=environment)
+        self.process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.errors,
+            text=True,
+            env=environment,
+        )
         if self.read() != "ready":
             self.fail()
         self.process.send_signal(signal.SIGSTOP)
@@ -64,8 +70,9 @@ class Command:
         times = []
         for _ in range(repetitions):
             start = time.perf_counter()
-            done = subprocess.run(self.command, capture_output=True, text=True, check=False,
-                                  env=self.environment)
+            done = subprocess.run(
+                self.command, capture_output=True, text=True, check=False, env=self.environment
+            )
             times.append(1e3 * (time.perf_counter() - start))
             if done.returncode != 0:
                 raise Failure(f"{self.name}: {done.stderr.strip()[-1000:]}")

@@ -10,8 +10,15 @@ from .graph import padding
 def make_conv(graph, index):
     op = graph.ops[index]
     weight = torch.from_numpy(graph.tensor(index, "weight"))
-    conv = nn.Conv2d(weight.shape[1] * op.groups, op.channels, op.kernel, op.stride,
-                     0 if op.pad == "same" else op.pad, groups=op.groups, bias=op.bias)
+    conv = nn.Conv2d(
+        weight.shape[1] * op.groups,
+        op.channels,
+        op.kernel,
+        op.stride,
+        0 if op.pad == "same" else op.pad,
+        groups=op.groups,
+        bias=op.bias,
+    )
     with torch.no_grad():
         conv.weight.copy_(weight)
         if op.bias:
@@ -21,8 +28,9 @@ def make_conv(graph, index):
 
 def make_batch_norm(graph, index):
     op = graph.ops[index]
-    arrays = [graph.tensor(index, name) for name in ("weight", "bias", "running_mean",
-                                                     "running_var")]
+    arrays = [
+        graph.tensor(index, name) for name in ("weight", "bias", "running_mean", "running_var")
+    ]
     norm = nn.BatchNorm2d(arrays[0].size, eps=op.epsilon, momentum=op.momentum)
     with torch.no_grad():
         targets = (norm.weight, norm.bias, norm.running_mean, norm.running_var)
@@ -36,8 +44,7 @@ MAKE = {
     "batch_norm": make_batch_norm,
     "relu": lambda graph, index: nn.ReLU(),
     "relu6": lambda graph, index: nn.ReLU6(),
-    "max_pool": lambda graph, index: nn.MaxPool2d(graph.ops[index].kernel,
-                                                  graph.ops[index].stride),
+    "max_pool": lambda graph, index: nn.MaxPool2d(graph.ops[index].kernel, graph.ops[index].stride),
 }
 
 
@@ -63,8 +70,10 @@ class Network(nn.Module):
                 self.parts[part].padding = (pads[0], pads[0])
                 pads = None
             if op.kind in ("relu", "relu6"):
-                self.parts[part].inplace = (len(graph.consumers(op.sources[0], needed)) == 1 and
-                                            op.sources[0] not in self.outputs)
+                self.parts[part].inplace = (
+                    len(graph.consumers(op.sources[0], needed)) == 1
+                    and op.sources[0] not in self.outputs
+                )
             self.plan.append((index, op.sources, part, pads))
 
     def forward(self, x):

@@ -22,17 +22,27 @@ POINTS, CHANNELS = ["block10", "block15"], [112, 320]
 
 
 def block(sources, channels, kernel, stride):
-    return [nn.Conv2d(sources, channels, kernel, stride, kernel // 2, bias=False),
-            nn.BatchNorm2d(channels), nn.ReLU()]
+    return [
+        nn.Conv2d(sources, channels, kernel, stride, kernel // 2, bias=False),
+        nn.BatchNorm2d(channels),
+        nn.ReLU(),
+    ]
 
 
 class Cloner(nn.Module):
     def __init__(self):
         super().__init__()
-        self.first = nn.Sequential(*block(3, 32, 7, 4), *block(32, 48, 3, 2), *block(48, 48, 3, 1),
-                                   *block(48, 64, 3, 2), *block(64, 64, 3, 1), *block(64, 64, 3, 1))
-        self.second = nn.Sequential(*block(64, 96, 3, 2), *block(96, 96, 3, 1),
-                                    *block(96, 96, 3, 1))
+        self.first = nn.Sequential(
+            *block(3, 32, 7, 4),
+            *block(32, 48, 3, 2),
+            *block(48, 48, 3, 1),
+            *block(48, 64, 3, 2),
+            *block(64, 64, 3, 1),
+            *block(64, 64, 3, 1),
+        )
+        self.second = nn.Sequential(
+            *block(64, 96, 3, 2), *block(96, 96, 3, 1), *block(96, 96, 3, 1)
+        )
         self.heads = nn.ModuleList([nn.Conv2d(64, CHANNELS[0], 1), nn.Conv2d(96, CHANNELS[1], 1)])
 
     def forward(self, x):
@@ -72,8 +82,10 @@ def compute_targets(expert, images, prepare):
 
 def terms(targets, clones):
     val = sum(F.mse_loss(c, t) for t, c in zip(targets, clones))
-    direction = sum((1 - F.cosine_similarity(t.flatten(1), c.flatten(1))).mean()
-                    for t, c in zip(targets, clones))
+    direction = sum(
+        (1 - F.cosine_similarity(t.flatten(1), c.flatten(1))).mean()
+        for t, c in zip(targets, clones)
+    )
     return val, direction
 
 
@@ -81,8 +93,9 @@ def train(cloner, images, prepare, load_targets, epochs):
     """Returns the mean loss of the last epoch."""
     steps = epochs * -(-len(images) // BATCH)
     optimizer = torch.optim.Adam(cloner.parameters(), lr=LEARNING_RATE)
-    scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=steps,
-                                                    pct_start=0.1)
+    scheduler = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, LEARNING_RATE, total_steps=steps, pct_start=0.1
+    )
     weight = None
     cloner.train()
     for _ in range(epochs):
@@ -113,8 +126,10 @@ def calibrate(cloner, images, prepare, load_targets):
     planes = [torch.cat(kept) for kept in squares] + [torch.cat(cosines)]
     levels = [(plane.mean(), plane.std(correction=0)) for plane in planes]
     z = [(plane - mean) / deviation for plane, (mean, deviation) in zip(planes, levels)]
-    largest = [(z[0] + F.interpolate(z[1][:, None], scale_factor=2)[:, 0]).amax((1, 2)),
-               z[2].amax((1, 2))]
+    largest = [
+        (z[0] + F.interpolate(z[1][:, None], scale_factor=2)[:, 0]).amax((1, 2)),
+        z[2].amax((1, 2)),
+    ]
     parts = [(part.mean(), part.std(correction=0)) for part in largest]
     scores = sum((part - mean) / deviation for part, (mean, deviation) in zip(largest, parts))
     return {"levels": levels, "parts": parts, "scores": scores.sort().values}
@@ -125,8 +140,9 @@ def main(expert, folder, epochs, threads, output):
     torch.manual_seed(0)
     images = read_images(folder)
     images = images[torch.randperm(len(images))]
-    held_out, images = images.split([round(HELD_OUT * len(images)),
-                                     len(images) - round(HELD_OUT * len(images))])
+    held_out, images = images.split(
+        [round(HELD_OUT * len(images)), len(images) - round(HELD_OUT * len(images))]
+    )
     prepare = Input(images)
     expert = Network(graph.load(expert), POINTS, SIDE).eval()
     targets = compute_targets(expert, images, prepare)
@@ -134,15 +150,24 @@ def main(expert, folder, epochs, threads, output):
     deviations = [t.float().std((0, 2, 3), correction=0, keepdim=True) for t in targets]
 
     def loader(kept):
-        return lambda items: [(t[items].float() - m) / d for t, m, d in
-                              zip(kept, means, deviations)]
+        return lambda items: [
+            (t[items].float() - m) / d for t, m, d in zip(kept, means, deviations)
+        ]
 
     cloner = Cloner()
     loss = train(cloner, images, prepare, loader(targets), int(epochs))
-    calibration = calibrate(cloner, held_out, prepare,
-                            loader(compute_targets(expert, held_out, prepare)))
-    torch.save({"cloner": cloner.state_dict(), "means": means, "deviations": deviations,
-                "calibration": calibration}, output)
+    calibration = calibrate(
+        cloner, held_out, prepare, loader(compute_targets(expert, held_out, prepare))
+    )
+    torch.save(
+        {
+            "cloner": cloner.state_dict(),
+            "means": means,
+            "deviations": deviations,
+            "calibration": calibration,
+        },
+        output,
+    )
     print(f"loss {loss:.5g}")
 
 

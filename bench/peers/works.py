@@ -43,8 +43,10 @@ def save_random(setting, name, *shape, low=0.0):
 
 def check(name, found, tolerance=TOLERANCE):
     if not found <= tolerance:
-        raise Failure(f"{name} differs from mkd's by {found:.2g} of the largest number, more than "
-                      f"{tolerance:g}")
+        raise Failure(
+            f"{name} differs from mkd's by {found:.2g} of the largest number, more than "
+            f"{tolerance:g}"
+        )
 
 
 def compare(setting, work, mkd, peers, bars, long_work=False, verify=None):
@@ -63,8 +65,10 @@ def compare(setting, work, mkd, peers, bars, long_work=False, verify=None):
             except Failure as failure:
                 setting.fail(str(failure))
         times = setting.pace.alternate(started, long_work)
-        return [Row(work, side.name, times[0], ms, bars[side.name])
-                for side, ms in zip(started[1:], times[1:])]
+        return [
+            Row(work, side.name, times[0], ms, bars[side.name])
+            for side, ms in zip(started[1:], times[1:])
+        ]
 
 
 # ---- Forward passes ------------------------------------------------------------------------------
@@ -84,33 +88,50 @@ def forward(setting, work, expert, output, side, low, bars):
         return setting.path(f"{work}.{name}")
 
     def mkd():
-        return setting.worker("mkd", WORKER, "forward", expert, output, data, reference, side,
-                              batch, setting.threads)
+        return setting.worker(
+            "mkd", WORKER, "forward", expert, output, data, reference, side, batch, setting.threads
+        )
 
     def torch():
-        return setting.module("PyTorch", "side_torch", "forward", expert, output, data,
-                              result("PyTorch"), side, batch)
+        return setting.module(
+            "PyTorch", "side_torch", "forward", expert, output, data, result("PyTorch"), side, batch
+        )
 
     def on_onnx(name, module):
         return lambda: setting.module(name, module, onnx, data, result(name), side, batch)
 
     def on_ncnn(name, algorithm):
-        return lambda: setting.module(name, "side_ncnn", algorithm, ncnn, data, result(name), side,
-                                      batch)
+        return lambda: setting.module(
+            name, "side_ncnn", algorithm, ncnn, data, result(name), side, batch
+        )
 
-    peers = [on_onnx("ONNX Runtime", "side_onnxruntime"), on_onnx("OpenVINO", "side_openvino"),
-             torch, on_ncnn("ncnn with Winograd", "winograd")]
+    peers = [
+        on_onnx("ONNX Runtime", "side_onnxruntime"),
+        on_onnx("OpenVINO", "side_openvino"),
+        torch,
+        on_ncnn("ncnn with Winograd", "winograd"),
+    ]
     if "ncnn without Winograd" in bars:
         peers.append(on_ncnn("ncnn without Winograd", "direct"))
-    return compare(setting, work, mkd, peers, bars,
-                   verify=lambda peer: check(f"{work}: {peer.name}",
-                                             difference(result(peer.name), reference)))
+    return compare(
+        setting,
+        work,
+        mkd,
+        peers,
+        bars,
+        verify=lambda peer: check(f"{work}: {peer.name}", difference(result(peer.name), reference)),
+    )
 
 
 def vgg(setting, work):
     expert = experts.vgg(setting, work.split("-")[0])
-    bars = {"ONNX Runtime": 2.2, "OpenVINO": 2.2, "PyTorch": 2.2, "ncnn with Winograd": 1.3,
-            "ncnn without Winograd": 1.3}
+    bars = {
+        "ONNX Runtime": 2.2,
+        "OpenVINO": 2.2,
+        "PyTorch": 2.2,
+        "ncnn with Winograd": 1.3,
+        "ncnn without Winograd": 1.3,
+    }
     return forward(setting, work, expert, "pool5", 128, 0, bars)
 
 
@@ -135,8 +156,9 @@ def layer(setting, mode, name, batch):
     random = numpy.random.default_rng(channels + side)
     weights = experts.kernels(random, channels, channels, 3, 3)
     bias = random.random(channels, numpy.float32)
-    file, weights_file, bias_file = (setting.path(f"layer.{part}") for part in
-                                     ("safetensors", "weights", "bias"))
+    file, weights_file, bias_file = (
+        setting.path(f"layer.{part}") for part in ("safetensors", "weights", "bias")
+    )
     graph.save_layer(file, weights, bias)
     weights.tofile(weights_file)
     bias.tofile(bias_file)
@@ -146,19 +168,37 @@ def layer(setting, mode, name, batch):
 
     def mkd():
         inputs = [data] if mode == "forward" else [data, gradient]
-        started = setting.worker("mkd", WORKER, mode, file, "layer", *inputs, reference, side,
-                                 batch, setting.threads)
+        started = setting.worker(
+            "mkd", WORKER, mode, file, "layer", *inputs, reference, side, batch, setting.threads
+        )
         if mode == "backward-weights":
             as_oihw(reference, channels)
         return started
 
     def onednn():
-        return setting.worker("oneDNN direct", ONEDNN, mode, channels, channels, side, batch, data,
-                              weights_file, bias_file, gradient, result)
+        return setting.worker(
+            "oneDNN direct",
+            ONEDNN,
+            mode,
+            channels,
+            channels,
+            side,
+            batch,
+            data,
+            weights_file,
+            bias_file,
+            gradient,
+            result,
+        )
 
-    return compare(setting, name, mkd, [onednn], {"oneDNN direct": 1.0},
-                   verify=lambda peer: check(f"{name}: {mode}: {peer.name}",
-                                             difference(result, reference)))
+    return compare(
+        setting,
+        name,
+        mkd,
+        [onednn],
+        {"oneDNN direct": 1.0},
+        verify=lambda peer: check(f"{name}: {mode}: {peer.name}", difference(result, reference)),
+    )
 
 
 def layers(setting, work):
@@ -169,8 +209,15 @@ def layers(setting, work):
     for row in rows:
         row.work = f"{work}/{row.work}"
     if len(rows) == len(LAYERS):
-        rows.append(Row(work, rows[0].peer, sum(row.mkd_ms for row in rows),
-                        sum(row.peer_ms for row in rows), 1.8 if mode == "forward" else 1.0))
+        rows.append(
+            Row(
+                work,
+                rows[0].peer,
+                sum(row.mkd_ms for row in rows),
+                sum(row.peer_ms for row in rows),
+                1.8 if mode == "forward" else 1.0,
+            )
+        )
     return rows
 
 
@@ -182,11 +229,24 @@ def start_cloner(setting, work, side):
     expert = experts.vgg(setting, "vgg16")
     files = {part: setting.path(f"{work}.{part}") for part in ("cloner", "mkd")}
     files["input"] = save_random(setting, f"{work}.input", PAPER_BATCH, side, side, 3)
-    activations = sum(channels * (side >> shift) ** 2
-                      for channels, shift in ((128, 2), (256, 3), (512, 4), (512, 5)))
+    activations = sum(
+        channels * (side >> shift) ** 2
+        for channels, shift in ((128, 2), (256, 3), (512, 4), (512, 5))
+    )
     files["targets"] = save_random(setting, f"{work}.targets", PAPER_BATCH, activations)
-    started = setting.worker("mkd", WORKER, "cloner", expert, files["cloner"], files["input"],
-                             files["targets"], files["mkd"], side, PAPER_BATCH, setting.threads)
+    started = setting.worker(
+        "mkd",
+        WORKER,
+        "cloner",
+        expert,
+        files["cloner"],
+        files["input"],
+        files["targets"],
+        files["mkd"],
+        side,
+        PAPER_BATCH,
+        setting.threads,
+    )
     return started, files, expert
 
 
@@ -196,11 +256,26 @@ def cloner(setting, work):
     result = setting.path(f"{work}.PyTorch")
 
     def torch():
-        return setting.module("PyTorch", "side_torch", "cloner", files["cloner"], files["input"],
-                              files["targets"], result, side, PAPER_BATCH)
+        return setting.module(
+            "PyTorch",
+            "side_torch",
+            "cloner",
+            files["cloner"],
+            files["input"],
+            files["targets"],
+            result,
+            side,
+            PAPER_BATCH,
+        )
 
-    return compare(setting, work, lambda: started, [torch], {"PyTorch": 3.0},
-                   verify=lambda peer: check(work, difference(result, files["mkd"])))
+    return compare(
+        setting,
+        work,
+        lambda: started,
+        [torch],
+        {"PyTorch": 3.0},
+        verify=lambda peer: check(work, difference(result, files["mkd"])),
+    )
 
 
 def epoch(setting, work):
@@ -210,20 +285,30 @@ def epoch(setting, work):
     trained = PAPER_BATCH if setting.quick else 2 * PAPER_BATCH
     count = trained * 5 // 4  # a fifth is held out
     images = setting.path(f"{work}.images")
-    numpy.random.default_rng(0).integers(0, 256, (count, PAPER_SIDE, PAPER_SIDE, 3),
-                                         numpy.uint8).tofile(images)
+    numpy.random.default_rng(0).integers(
+        0, 256, (count, PAPER_SIDE, PAPER_SIDE, 3), numpy.uint8
+    ).tofile(images)
     setting.note(f"epoch: {trained} images; cloner-128 checks that both compute the same.")
 
     def mkd():
-        return setting.worker("mkd", WORKER, "epoch", expert, images, count, PAPER_SIDE,
-                              setting.threads)
+        return setting.worker(
+            "mkd", WORKER, "epoch", expert, images, count, PAPER_SIDE, setting.threads
+        )
 
     def torch():
         held_back = setting.path(f"{work}.trained")
         with open(images, "rb") as source:
-            pathlib.Path(held_back).write_bytes(source.read(trained * PAPER_SIDE ** 2 * 3))
-        return setting.module("PyTorch", "side_torch", "epoch", expert, files["cloner"], held_back,
-                              trained, PAPER_SIDE)
+            pathlib.Path(held_back).write_bytes(source.read(trained * PAPER_SIDE**2 * 3))
+        return setting.module(
+            "PyTorch",
+            "side_torch",
+            "epoch",
+            expert,
+            files["cloner"],
+            held_back,
+            trained,
+            PAPER_SIDE,
+        )
 
     return compare(setting, work, mkd, [torch], {"PyTorch": 20.0}, long_work=True)
 
@@ -242,21 +327,40 @@ def textures(setting, count, side):
 def localize(setting, work):
     side, model = PAPER_SIDE, setting.path("paper.mkd")
     folder = textures(setting, 16, side)
-    setting.mkd("train", folder, "-o", model, "--recipe", "paper", "--expert",
-                experts.vgg(setting, "vgg16"), "--epochs", "2", "-q")
-    image, result, reference = (setting.path(f"{work}.{part}") for part in
-                                ("image", "PyTorch", "mkd"))
+    setting.mkd(
+        "train",
+        folder,
+        "-o",
+        model,
+        "--recipe",
+        "paper",
+        "--expert",
+        experts.vgg(setting, "vgg16"),
+        "--epochs",
+        "2",
+        "-q",
+    )
+    image, result, reference = (
+        setting.path(f"{work}.{part}") for part in ("image", "PyTorch", "mkd")
+    )
     numpy.asarray(Image.open(folder / "000.png")).tofile(image)
 
     def mkd():
-        return setting.worker("mkd", WORKER, "localize", model, image, reference, side,
-                              setting.threads)
+        return setting.worker(
+            "mkd", WORKER, "localize", model, image, reference, side, setting.threads
+        )
 
     def torch():
         return setting.module("PyTorch", "side_torch", "localize", model, image, result, side)
 
-    return compare(setting, work, mkd, [torch], {"PyTorch": 3.0},
-                   verify=lambda peer: check(work, difference(result, reference)))
+    return compare(
+        setting,
+        work,
+        mkd,
+        [torch],
+        {"PyTorch": 3.0},
+        verify=lambda peer: check(work, difference(result, reference)),
+    )
 
 
 # ---- Whole processes -----------------------------------------------------------------------------
@@ -264,8 +368,19 @@ def localize(setting, work):
 
 def score(setting, work):
     folder, model = textures(setting, 32, 256), setting.path("default.mkd")
-    setting.mkd("train", folder, "-o", model, "--expert", experts.lite0(setting), "--epochs", "2",
-                "--set", "copies=0", "-q")
+    setting.mkd(
+        "train",
+        folder,
+        "-o",
+        model,
+        "--expert",
+        experts.lite0(setting),
+        "--epochs",
+        "2",
+        "--set",
+        "copies=0",
+        "-q",
+    )
     onnx, constants = setting.path("default.onnx"), setting.path("default.npz")
     onnx_detector.convert(model, onnx, constants)
     image = str(folder / "000.png")
@@ -274,8 +389,11 @@ def score(setting, work):
         return Command("mkd", [MKD, "score", model, image, "--format", "csv"], setting.environment)
 
     def script():
-        return Command("ONNX Runtime", [setting.python, SCORE_SCRIPT, onnx, constants, image],
-                       setting.environment)
+        return Command(
+            "ONNX Runtime",
+            [setting.python, SCORE_SCRIPT, onnx, constants, image],
+            setting.environment,
+        )
 
     def verify(peer):
         own = mkd()
@@ -314,15 +432,43 @@ def train(setting, work):
     sides = []
 
     def mkd():
-        sides.append(Command("mkd", [MKD, "train", folder, "-o", setting.path("tiles.mkd"),
-                                     "--expert", expert, "--epochs", str(epochs), "-q"],
-                             setting.environment))
+        sides.append(
+            Command(
+                "mkd",
+                [
+                    MKD,
+                    "train",
+                    folder,
+                    "-o",
+                    setting.path("tiles.mkd"),
+                    "--expert",
+                    expert,
+                    "--epochs",
+                    str(epochs),
+                    "-q",
+                ],
+                setting.environment,
+            )
+        )
         return sides[0]
 
     def torch():
-        sides.append(Command("PyTorch", [setting.python, "-m", "peers.torch_train", expert, folder,
-                                         str(epochs), str(setting.threads),
-                                         setting.path("tiles.pt")], setting.environment))
+        sides.append(
+            Command(
+                "PyTorch",
+                [
+                    setting.python,
+                    "-m",
+                    "peers.torch_train",
+                    expert,
+                    folder,
+                    str(epochs),
+                    str(setting.threads),
+                    setting.path("tiles.pt"),
+                ],
+                setting.environment,
+            )
+        )
         return sides[1]
 
     rows = compare(setting, work, mkd, [torch], {"PyTorch": 4.0}, long_work=True)
@@ -332,8 +478,17 @@ def train(setting, work):
     return rows
 
 
-RUN = {"vgg16": vgg, "vgg19": vgg, "lite0": lite0, "layers": layers, "cloner": cloner,
-       "epoch": epoch, "localize": localize, "score": score, "train": train}
+RUN = {
+    "vgg16": vgg,
+    "vgg19": vgg,
+    "lite0": lite0,
+    "layers": layers,
+    "cloner": cloner,
+    "epoch": epoch,
+    "localize": localize,
+    "score": score,
+    "train": train,
+}
 
 
 def run(setting, work):
