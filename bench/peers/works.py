@@ -17,6 +17,7 @@ from .sides import Command, Failure
 TOLERANCE = 1e-3
 TILES = SHARED / "data/magnetic-tile/train/good"
 PAPER_SIDE, PAPER_BATCH = 128, 64
+WHOLE_TRAINING_MS = 90000
 LOSS_TOLERANCE = 0.25  # how far losses of trainings with other random numbers may lie apart
 
 
@@ -27,10 +28,15 @@ class Row:
     mkd_ms: float
     peer_ms: float
     bar: float  # least ratio that is aimed at
+    limit_ms: float = float("inf")  # and mkd's most milliseconds
 
     @property
     def ratio(self):
         return self.peer_ms / self.mkd_ms
+
+    @property
+    def reached(self):
+        return self.ratio >= self.bar and self.mkd_ms <= self.limit_ms
 
 
 def save_random(setting, name, *shape, low=0.0):
@@ -472,6 +478,10 @@ def train(setting, work):
         return sides[1]
 
     rows = compare(setting, work, mkd, [torch], {"PyTorch": 4.0}, long_work=True)
+    if not rows:
+        return rows
+    if not setting.quick:
+        rows[0].limit_ms = WHOLE_TRAINING_MS
     losses = [last_loss(side.output) for side in sides]
     check(f"{work}: PyTorch's last loss", abs(losses[1] - losses[0]) / losses[0], LOSS_TOLERANCE)
     setting.note(f"train: last training loss {losses[0]:.4g} (mkd) and {losses[1]:.4g} (PyTorch).")
