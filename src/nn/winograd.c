@@ -1,32 +1,42 @@
 #include "nn/winograd.h"
 
-/* Time of direct convolution over time with tiles of 2x2 and of 4x4, one core, AVX2:
+/* Time of direct convolution over time with tiles of 2x2 and of 4x4 on one core with AVX2, median
+ * of 7 rounds in turns:
  *
- *   grid     channels     batch   2x2    4x4
- *   128x128   16 to  16     4    1.3    1.9
- *   128x128   64 to  64     1    1.7    2.4
- *    64x64    32 to  32     4    1.5    2.3
- *    64x64   128 to 128     1    1.9    2.8
- *    32x32    48 to  48    16    1.5    2.5
- *    32x32   256 to 256     1    2.0    2.7
- *    16x16    64 to  64    16    1.8    3.0
- *    16x16   512 to 512     1    2.7    2.7
- *    16x16   512 to 512    16    2.4    3.9
- *     8x8     96 to  96    16    1.9    3.3
- *     8x8    512 to 512     1    1.7    1.2
- *     8x8    512 to 512    16    2.2    3.7
+ *   grid       channels   batch 1        batch 16
+ *                         2x2    4x4     2x2    4x4
+ *   128x128    16 to  16                 1.1    1.8   (batch 4)
+ *   128x128    64 to  64  1.7    2.6     1.7    2.6
+ *    64x64     32 to  32                 1.4    2.3   (batch 4)
+ *    64x64    128 to 128  1.9    3.0     1.9    3.0
+ *    32x32     48 to  48                 1.5    2.5
+ *    32x32    256 to 256  2.0    2.8     1.9    2.9
+ *    16x16     64 to  64                 1.7    2.8
+ *    16x16    512 to 512  2.0    3.2     2.3    3.8
+ *    10x10    512 to 512  1.5    1.6
+ *     8x8      96 to  96  2.0    2.5     1.9    3.0
+ *     8x8     128 to 128  2.2    2.9
+ *     8x8     256 to 256  1.7    1.4
+ *     8x8     512 to 512  1.9    1.3     2.2    3.3
+ *     6x6     128 to 128                 1.8    1.7
+ *     4x4      64 to  64  1.5    0.7
+ *     4x4     128 to 128  1.8    1.1     2.0    2.8
+ *     4x4     512 to 512  1.2    0.5     2.2    3.0
+ *     3x3     128 to 128  1.2    0.6     1.1    1.8
+ *     2x2     512 to 512  0.7    0.3     2.0    0.9
  *
- * The last but one is why there are 2x2 tiles: with four tiles an image, all the time goes into
- * reading the weights, of which tiles of 4x4 have 36 for every 9, tiles of 2x2 have 16. */
+ * Where one image has few tiles, time goes into reading the weights, of which tiles of 4x4 have 36
+ * for every 9, tiles of 2x2 have 16. One image must not be slower than it is directly. */
 int mk_winograd_tile(const mk_kernels *kernels, int kernel, int stride, int src_channels,
                      int channels, int dst_height, int dst_width)
 {
-  const double few_tiles = 4, many_weights = 256 * 256;
+  const double many_weights = 256 * 256;
   if (!kernels->winograd || kernel != 3 || stride != 1) return 0;
   if (src_channels < MK_WINOGRAD_CHANNELS || channels < MK_WINOGRAD_CHANNELS) return 0;
   if (dst_height < 4 || dst_width < 4) return 0;
   double tiles = (double)((dst_height + 3) / 4) * (double)((dst_width + 3) / 4);
-  return tiles <= few_tiles && (double)src_channels * channels >= many_weights ? 2 : 4;
+  bool many = (double)src_channels * channels >= many_weights;
+  return tiles <= (many ? 4 : 1) ? 2 : 4;
 }
 
 static int panels(const mk_kernels *kernels, int channels)
@@ -54,12 +64,12 @@ size_t mk_winograd_tile_count(const mk_winograd *op)
   return (size_t)op->batch * down * across;
 }
 
-/* Tiles of one block. Few of them stay in the second-level cache with their products; but weights
- * that do not stay there as well are read anew by every block, and then many are better. */
+/* Few tiles stay in the second-level cache with their products; but every block reads all weights,
+ * and where these come from memory, half as many blocks are a tenth faster. */
 size_t mk_winograd_block(const mk_kernels *kernels, const mk_winograd *op)
 {
-  enum { FEW = 24, MANY = 72 }; /* multiples of every kernel's rows */
-  const size_t few_weights = (1 << 22) / sizeof(float);
+  enum { FEW = 24, MANY = 48 }; /* multiples of every kernel's rows */
+  const size_t few_weights = (8 << 20) / sizeof(float);
   size_t weights = mk_winograd_weight_count(kernels, op->tile, op->src_channels, op->channels);
   size_t most = weights <= few_weights ? FEW : MANY, count = mk_winograd_tile_count(op);
   return count < most ? count : most;

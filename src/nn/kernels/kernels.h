@@ -126,7 +126,7 @@ typedef struct mk_kernels {
   void (*gather_wgrad)(const mk_gather_wgrad *op, float *diff_weights, int tap_begin, int tap_end,
                        int image_begin, int image_end);
 
-  /* packed [panel][points][src_channels][panel width], zero beyond `channels`. */
+  /* packed [points][panel][src_channels][panel width], zero beyond `channels`. */
   void (*winograd_pack)(const mk_winograd_weights *weights, float *packed);
   /* Tiles [tile_begin, tile_end) of batch * (tiles down) * (tiles across), panels [panel_begin,
    * panel_end). `scratch` is points * (mk_winograd_plane of source channels + that of the panels'

@@ -14,7 +14,7 @@
  * paper's (1, 2). Up to scale, the row of B' for a point holds the coefficients of the product of
  * (x - p) over the other points p; the scale is in G. */
 
-enum { MAX_POINTS = 6 };
+enum { MAX_POINTS = 6, CACHE_LINE = 16 /* floats */ };
 
 /* For m = 4. */
 #define POINT_A 0.625f
@@ -109,8 +109,9 @@ static void panel_weights(const mk_winograd_weights *w, int d, int c0, float tap
 INLINE void pack_panels(const mk_winograd_weights *w, const int m, float *packed)
 {
   const int points = m + 2;
-  size_t plane = (size_t)w->src_channels * NR;
-  for (int c0 = 0; c0 < w->channels; c0 += NR, packed += (size_t)(points * points) * plane) {
+  size_t panel = (size_t)w->src_channels * NR;
+  size_t plane = (size_t)((w->channels + NR - 1) / NR) * panel;
+  for (int c0 = 0; c0 < w->channels; c0 += NR, packed += panel) {
     for (int d = 0; d < w->src_channels; ++d) {
       float taps[9][NR];
       panel_weights(w, d, c0, taps);
@@ -155,7 +156,7 @@ static inline position tile_position(const mk_winograd *op, size_t tile)
 }
 
 /* Writes the (m + 2)^2 points of a tile, `plane` apart. The last vector of channels overlaps the
- * one before. */
+ * one before. Meanwhile the pixels come near that the tile to the right does not share. */
 INLINE void source_tile(const mk_winograd *op, const int m, position at, float *points,
                         size_t plane)
 {
@@ -180,6 +181,8 @@ INLINE void source_tile(const mk_winograd *op, const int m, position at, float *
     {
       vf in[MAX_POINTS];
       UNROLL for (int y = 0; y < side; ++y) in[y] = load(pixels[y][x] + c);
+      UNROLL for (int y = 0; x >= 2 && y < side; ++y)
+          __builtin_prefetch(pixels[y][x] + (size_t)m * channels + c);
       transform_source(m, columns[x], in);
     }
     UNROLL for (int y = 0; y < side; ++y)
@@ -256,7 +259,8 @@ INLINE void product_tile(const mk_winograd *op, const int m, position at, const 
 
 /* ---- Products -------------------------------------------------------------------------------- */
 
-/* `rows` tiles times one panel, at one point. */
+/* `rows` tiles times one panel, at one point. Meanwhile the next panel comes near: of wide layers,
+ * the weights are too many for any cache. */
 INLINE void product_rows(const int rows, int depth, const float *src, const float *weights,
                          float *dst, size_t dst_stride)
 {
@@ -266,6 +270,8 @@ INLINE void product_rows(const int rows, int depth, const float *src, const floa
     UNROLL for (int v = 0; v < NV; ++v) acc[r][v] = (vf){0};
   }
   for (int d = 0; d < depth; ++d, weights += NR) {
+    const float *next = weights + (size_t)depth * NR;
+    for (int line = 0; line < NR; line += CACHE_LINE) __builtin_prefetch(next + line);
     vf w[NV];
     UNROLL for (int v = 0; v < NV; ++v) w[v] = load(weights + v * LANES);
     UNROLL for (int r = 0; r < rows; ++r)
@@ -320,11 +326,11 @@ INLINE void winograd_block(const mk_winograd *op, const int m, float *scratch, s
     source_tile(op, m, tile_position(op, tile_begin + (size_t)t), src + (size_t)t * depth,
                 src_plane);
   for (int p = 0; p < points; ++p) {
-    for (int panel = panel_begin; panel < panel_end; ++panel)
-      product_panel(tiles, op->src_channels, src + (size_t)p * src_plane,
-                    op->packed + (size_t)(panel * points + p) * depth * NR,
-                    dst + (size_t)p * dst_plane + (size_t)((panel - panel_begin) * NR),
-                    (size_t)width);
+    size_t panels = (size_t)((op->channels + NR - 1) / NR);
+    const float *weights = op->packed + ((size_t)p * panels + (size_t)panel_begin) * depth * NR;
+    for (int c = 0; c < width; c += NR, weights += depth * NR)
+      product_panel(tiles, op->src_channels, src + (size_t)p * src_plane, weights,
+                    dst + (size_t)p * dst_plane + (size_t)c, (size_t)width);
   }
   for (int t = 0; t < tiles; ++t)
     product_tile(op, m, tile_position(op, tile_begin + (size_t)t), dst + (size_t)t * (size_t)width,
