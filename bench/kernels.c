@@ -112,7 +112,7 @@ static timing time_passes(const network *net_graph, const mk_kernels *kernels, m
   mk_net *net;
   mk_exec *exec;
   bool backward = options->train || options->input_gradient;
-  check(mk_net_create(&net, net_graph->graph, kernels, backward));
+  check(mk_net_create(&net, net_graph->graph, kernels));
   check(mk_exec_create(&exec, net, net_graph->outputs, net_graph->output_count, options));
   timing best = {INFINITY, INFINITY};
   double end = now() + 0.5;

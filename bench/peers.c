@@ -86,7 +86,7 @@ static void run_passes(const char *mode, char **argument)
   mk_exec_options options = {p.batch, side, side, weights, backward && !weights};
   mk_graph *graph = load_graph(argument[0], argument[1], &output);
   mk_net *net;
-  check(mk_net_create(&net, graph, mk_kernels_best(), backward));
+  check(mk_net_create(&net, graph, mk_kernels_best()));
   check(mk_exec_create(&p.exec, net, &output, 1, &options));
   check(mk_pool_create(&p.pool, atoi(numbers[2])));
   size_t batch = (size_t)p.batch;
@@ -192,7 +192,7 @@ static void run_cloner(char **argument)
   save_cloner(t.cloner, argument[1]);
 
   mk_exec_options options = {t.batch, side, side, true, false};
-  check(mk_net_create(&t.net, t.cloner, mk_kernels_best(), true));
+  check(mk_net_create(&t.net, t.cloner, mk_kernels_best()));
   check(mk_exec_create(&t.exec, t.net, outputs, t.points, &options));
   check(mk_adam_create(&t.adam, t.cloner));
   check(mk_pool_create(&t.pool, atoi(argument[7])));

@@ -42,8 +42,8 @@ mkd_status mk_detector_finish(mkd_detector *d)
     d->deepest = p;
     least = positions;
   }
-  MK_TRY(mk_net_create(&d->expert_net, d->expert, mk_kernels_best(), false));
-  return mk_net_create(&d->cloner_net, d->cloner, mk_kernels_best(), false);
+  MK_TRY(mk_net_create(&d->expert_net, d->expert, mk_kernels_best()));
+  return mk_net_create(&d->cloner_net, d->cloner, mk_kernels_best());
 }
 
 static mkd_status copy_array(float **copy, const float *array, size_t count)

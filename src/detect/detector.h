@@ -47,7 +47,7 @@ struct mkd_detector {
   mk_calibration calibration;
   mk_provenance provenance;
 
-  mk_net *expert_net, *cloner_net; /* packed for scoring, shared by sessions */
+  mk_net *expert_net, *cloner_net; /* shared by sessions */
 };
 
 /* Packs the networks and checks that expert and cloner fit together; for a detector whose other

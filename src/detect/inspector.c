@@ -20,18 +20,11 @@ static size_t shape_size(mk_shape shape)
 static mkd_status create(mk_inspector *in, bool gradients)
 {
   const mkd_detector *d = in->detector;
-  const mk_net *expert = d->expert_net, *cloner = d->cloner_net;
   mk_exec_options options = {
       .batch = 1, .height = d->input.height, .width = d->input.width, .input_gradient = gradients};
-  if (gradients) {
-    MK_TRY(mk_net_create(&in->expert_net, d->expert, mk_kernels_best(), true));
-    MK_TRY(mk_net_create(&in->cloner_net, d->cloner, mk_kernels_best(), true));
-    expert = in->expert_net;
-    cloner = in->cloner_net;
-    MK_TRY(mk_alloc(&in->gradient, mk_input_size(&d->input), sizeof(float)));
-  }
-  MK_TRY(mk_exec_create(&in->expert, expert, d->expert_outputs, d->point_count, &options));
-  MK_TRY(mk_exec_create(&in->cloner, cloner, d->cloner_outputs, d->point_count, &options));
+  if (gradients) MK_TRY(mk_alloc(&in->gradient, mk_input_size(&d->input), sizeof(float)));
+  MK_TRY(mk_exec_create(&in->expert, d->expert_net, d->expert_outputs, d->point_count, &options));
+  MK_TRY(mk_exec_create(&in->cloner, d->cloner_net, d->cloner_outputs, d->point_count, &options));
   in->deepest = d->deepest;
   for (int p = 0; p < d->point_count; ++p) {
     in->shapes[p] = mk_exec_output_shape(in->expert, p);
@@ -62,8 +55,6 @@ void mk_inspector_destroy(mk_inspector *in)
   if (!in) return;
   mk_exec_destroy(in->expert);
   mk_exec_destroy(in->cloner);
-  mk_net_destroy(in->expert_net);
-  mk_net_destroy(in->cloner_net);
   for (int p = 0; p < MK_MAX_POINTS; ++p) {
     mk_free(in->targets[p]);
     mk_free(in->squares[p]);

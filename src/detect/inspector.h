@@ -12,7 +12,6 @@ typedef struct {
   const mkd_detector *detector;
   mk_pool *pool; /* or NULL */
   mk_exec *expert, *cloner;
-  mk_net *expert_net, *cloner_net; /* own ones, packed for backward; NULL without gradients */
   mk_shape shapes[MK_MAX_POINTS];
   float *targets[MK_MAX_POINTS]; /* the expert's activations, normalised */
   mk_loss_point losses[MK_MAX_POINTS];

@@ -249,7 +249,7 @@ static mkd_status target_memory_create(target_memory *m, const mk_split *split,
                                        int points)
 {
   int channels = 1;
-  MK_TRY(mk_net_create(&m->net, teacher->graph, mk_kernels_best(), false));
+  MK_TRY(mk_net_create(&m->net, teacher->graph, mk_kernels_best()));
   mk_exec_options options = {.batch = EXPERT_BATCH, .height = input->height, .width = input->width};
   MK_TRY(mk_exec_create(&m->exec, m->net, teacher->outputs, points, &options));
   for (int p = 0; p < points; ++p) {

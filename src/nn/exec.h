@@ -22,8 +22,8 @@ typedef struct {
 } mk_shape;
 
 /* `outputs` are indices of operations whose activations the caller wants, in that order, none
- * twice. Every operation of the graph has to serve one of them (mk_graph_prune). With `train` or
- * `input_gradient`, the net has to be packed for backward. The net has to outlive the exec. */
+ * twice. Every operation of the graph has to serve one of them (mk_graph_prune). The net has to
+ * outlive the exec. */
 mkd_status mk_exec_create(mk_exec **exec, const mk_net *net, const int *outputs, int output_count,
                           const mk_exec_options *options);
 void mk_exec_destroy(mk_exec *exec);

@@ -163,14 +163,12 @@ static mkd_status create(mk_net *net)
   return MKD_OK;
 }
 
-mkd_status mk_net_create(mk_net **out, const mk_graph *graph, const mk_kernels *kernels,
-                         bool backward)
+mkd_status mk_net_create(mk_net **out, const mk_graph *graph, const mk_kernels *kernels)
 {
   mk_net *net;
   MK_TRY(mk_alloc(&net, 1, sizeof *net));
   net->graph = graph;
   net->kernels = kernels;
-  net->backward = backward;
   mkd_status status = create(net);
   if (status != MKD_OK) {
     mk_net_destroy(net);

@@ -13,15 +13,12 @@ typedef struct mk_packed mk_packed;
 typedef struct {
   const mk_graph *graph;
   const mk_kernels *kernels;
-  bool backward;
   mk_packed *packed;     /* [graph->count] */
   pthread_mutex_t *lock; /* of packed */
 } mk_net;
 
-/* `backward`: whether execs may ask for gradients of activations. The graph has to outlive the net.
- */
-mkd_status mk_net_create(mk_net **net, const mk_graph *graph, const mk_kernels *kernels,
-                         bool backward);
+/* The graph has to outlive the net. */
+mkd_status mk_net_create(mk_net **net, const mk_graph *graph, const mk_kernels *kernels);
 void mk_net_destroy(mk_net *net);
 
 /* Packs again after the graph's weights have changed; packed weights stay where they are. */

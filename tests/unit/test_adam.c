@@ -98,7 +98,7 @@ static void assert_evaluates(const mk_tensors *fixture, const mk_graph *graph, c
 {
   mk_net *net;
   mk_exec *exec;
-  assert_int_equal(mk_net_create(&net, graph, kernels, false), MKD_OK);
+  assert_int_equal(mk_net_create(&net, graph, kernels), MKD_OK);
   mk_exec_options options = {.batch = BATCH, .height = SIDE, .width = SIDE};
   assert_int_equal(mk_exec_create(&exec, net, outputs, POINTS, &options), MKD_OK);
   fill_numbers(mk_exec_input(exec), (size_t)BATCH * SIDE * SIDE * 3, 500, 0, 1);
@@ -114,7 +114,7 @@ static void train(cloner *c, const mk_kernels *kernels, mk_pool *pool, const mk_
   mk_net *net;
   mk_exec *exec;
   mk_adam *adam;
-  assert_int_equal(mk_net_create(&net, c->graph, kernels, true), MKD_OK);
+  assert_int_equal(mk_net_create(&net, c->graph, kernels), MKD_OK);
   mk_exec_options options = {.batch = BATCH, .height = SIDE, .width = SIDE, .train = true};
   assert_int_equal(mk_exec_create(&exec, net, c->outputs, POINTS, &options), MKD_OK);
   assert_int_equal(mk_adam_create(&adam, c->graph), MKD_OK);

@@ -467,7 +467,7 @@ static void assert_outputs(int k, const mk_training *training)
 {
   mk_net *net;
   mk_exec *exec;
-  assert_ok(mk_net_create(&net, training->cloner, mk_kernels_best(), false));
+  assert_ok(mk_net_create(&net, training->cloner, mk_kernels_best()));
   mk_exec_options options = {.batch = 1, .height = TINY_HEIGHT, .width = TINY_WIDTH};
   assert_ok(mk_exec_create(&exec, net, training->outputs, 2, &options));
   mk_input_normalise(mk_exec_input(exec), mk_store_input(training->store, 0), &training->input);

@@ -30,7 +30,7 @@ static void assert_refused(const mk_graph *graph, const int *outputs, int count,
 {
   mk_net *net;
   mk_exec *exec = NULL;
-  assert_int_equal(mk_net_create(&net, graph, mk_kernels_best(), true), MKD_OK);
+  assert_int_equal(mk_net_create(&net, graph, mk_kernels_best()), MKD_OK);
   assert_int_equal(mk_exec_create(&exec, net, outputs, count, &options), expected);
   assert_null(exec);
   if (!strstr(mkd_last_error(), text)) fail_msg("'%s' is not in '%s'", text, mkd_last_error());

@@ -128,7 +128,7 @@ static void compare(const mkd_expert *expert, const char *expert_name, const cha
   assert_int_equal(rows->shape[1], SAMPLES + 2);
 
   assert_int_equal(mk_graph_prune(&graph, expert->graph, p.indices, p.count, mapped), MKD_OK);
-  assert_int_equal(mk_net_create(&net, graph, mk_kernels_best(), false), MKD_OK);
+  assert_int_equal(mk_net_create(&net, graph, mk_kernels_best()), MKD_OK);
   const mk_exec_options options = {1, image->height, image->width, false, false};
   if (mk_exec_create(&exec, net, mapped, p.count, &options) != MKD_OK)
     fail_msg("%s", mkd_last_error());
