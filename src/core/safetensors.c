@@ -141,12 +141,24 @@ static mkd_status read_metadata(mk_tensors *tensors, json_t *metadata)
   return MKD_OK;
 }
 
+/* Whether a tensor can be used where it is. */
+static bool usable_in_file(const mk_tensors *tensors, const entry *e, const uint8_t *data)
+{
+  return tensors->file && e->type == MK_FLOAT32 && __BYTE_ORDER == __LITTLE_ENDIAN &&
+         (uintptr_t)(data + e->begin) % sizeof(float) == 0;
+}
+
 static mkd_status read_tensors(mk_tensors *tensors, const entry *entries, size_t count,
                                const uint8_t *data)
 {
   for (size_t i = 0; i < count; ++i) {
     const entry *e = &entries[i];
     if (!e->is_float) continue;
+    if (usable_in_file(tensors, e, data)) {
+      float *values = (float *)(void *)(tensors->file + (data + e->begin - tensors->file));
+      MK_TRY(mk_tensors_add_in_file(tensors, e->name, e->rank, e->shape, values));
+      continue;
+    }
     mk_tensor *tensor;
     MK_TRY(mk_tensors_add(tensors, e->name, e->rank, e->shape, &tensor));
     mk_float_decode(tensor->data, data + e->begin, e->count, e->type);
@@ -201,6 +213,19 @@ mkd_status mk_safetensors_parse(mk_tensors *tensors, const uint8_t *data, size_t
 {
   mk_tensors read = {0};
   mkd_status status = parse(&read, data, size);
+  if (status != MKD_OK) {
+    mk_tensors_free(&read);
+    return mk_fail_in(status, name);
+  }
+  *tensors = read;
+  return MKD_OK;
+}
+
+mkd_status mk_safetensors_take(mk_tensors *tensors, mk_bytes *bytes, const char *name)
+{
+  mk_tensors read = {.file = bytes->data};
+  mkd_status status = parse(&read, bytes->data, bytes->size);
+  *bytes = (mk_bytes){NULL, 0};
   if (status != MKD_OK) {
     mk_tensors_free(&read);
     return mk_fail_in(status, name);

@@ -13,6 +13,7 @@ typedef struct {
   size_t shape[MK_MAX_RANK];
   size_t count; /* product of shape */
   float *data;  /* fp32, whatever the file's type was (F32, F16, BF16, F64) */
+  bool in_file; /* data is a part of the set's `file` */
 } mk_tensor;
 
 typedef struct {
@@ -25,6 +26,7 @@ typedef struct {
   size_t count;
   mk_metadata *metadata;
   size_t metadata_count;
+  uint8_t *file; /* or NULL */
 } mk_tensors;
 
 void mk_tensors_free(mk_tensors *tensors); /* accepts an all-zero struct */
@@ -32,6 +34,9 @@ void mk_tensors_free(mk_tensors *tensors); /* accepts an all-zero struct */
 /* Appends a tensor with room for its data (zeroed); the pointer is valid until the next append. */
 mkd_status mk_tensors_add(mk_tensors *tensors, const char *name, int rank, const size_t *shape,
                           mk_tensor **added);
+/* The same with data that lies in tensors->file. */
+mkd_status mk_tensors_add_in_file(mk_tensors *tensors, const char *name, int rank,
+                                  const size_t *shape, float *data);
 mkd_status mk_tensors_add_metadata(mk_tensors *tensors, const char *key, const char *value);
 
 /* NULL when absent. */
@@ -52,6 +57,9 @@ bool mk_safetensors_recognise(const uint8_t *data, size_t size);
  * overlapping, sizes that match shapes, no duplicate name. Integer tensors are skipped. */
 mkd_status mk_safetensors_parse(mk_tensors *tensors, const uint8_t *data, size_t size,
                                 const char *name);
+
+/* The same, but takes the bytes over (also when it fails), so that fp32 tensors need no copy. */
+mkd_status mk_safetensors_take(mk_tensors *tensors, mk_bytes *bytes, const char *name);
 
 /* Writes atomically, tensors as F32 in the order given, data aligned to 8 bytes; same input, same
  * bytes. */

@@ -12,7 +12,7 @@ void mk_tensors_free(mk_tensors *tensors)
 {
   for (size_t i = 0; i < tensors->count; ++i) {
     mk_free(tensors->tensors[i].name);
-    mk_free(tensors->tensors[i].data);
+    if (!tensors->tensors[i].in_file) mk_free(tensors->tensors[i].data);
   }
   for (size_t i = 0; i < tensors->metadata_count; ++i) {
     mk_free(tensors->metadata[i].key);
@@ -20,6 +20,7 @@ void mk_tensors_free(mk_tensors *tensors)
   }
   mk_free(tensors->tensors);
   mk_free(tensors->metadata);
+  mk_free(tensors->file);
   memset(tensors, 0, sizeof *tensors);
 }
 
@@ -30,8 +31,9 @@ static mkd_status grow_by_one(void *array, size_t count, size_t size)
   return mk_grow(array, count, count ? 2 * count : 1, size);
 }
 
-mkd_status mk_tensors_add(mk_tensors *tensors, const char *name, int rank, const size_t *shape,
-                          mk_tensor **added)
+/* Adds a tensor whose data is at `data`, or its own when NULL. */
+static mkd_status add(mk_tensors *tensors, const char *name, int rank, const size_t *shape,
+                      float *data, mk_tensor **added)
 {
   if (tensors->count >= MAX_ENTRIES)
     return mk_fail(MKD_ERROR_FILE, "more than %d tensors", MAX_ENTRIES);
@@ -40,7 +42,7 @@ mkd_status mk_tensors_add(mk_tensors *tensors, const char *name, int rank, const
                    rank, MK_MAX_RANK);
   if (mk_tensors_find(tensors, name))
     return mk_fail(MKD_ERROR_FILE, "tensor '%.200s' is there twice", name);
-  mk_tensor tensor = {.rank = rank, .count = 1};
+  mk_tensor tensor = {.rank = rank, .count = 1, .data = data, .in_file = data != NULL};
   for (int i = 0; i < rank; ++i) {
     tensor.shape[i] = shape[i];
     if (!mk_mul(tensor.count, shape[i], &tensor.count))
@@ -48,7 +50,7 @@ mkd_status mk_tensors_add(mk_tensors *tensors, const char *name, int rank, const
   }
   MK_TRY(grow_by_one(&tensors->tensors, tensors->count, sizeof tensor));
   MK_TRY(mk_text_copy(&tensor.name, name));
-  mkd_status status = mk_alloc(&tensor.data, tensor.count, sizeof *tensor.data);
+  mkd_status status = data ? MKD_OK : mk_alloc(&tensor.data, tensor.count, sizeof *tensor.data);
   if (status != MKD_OK) {
     mk_free(tensor.name);
     return status;
@@ -56,6 +58,19 @@ mkd_status mk_tensors_add(mk_tensors *tensors, const char *name, int rank, const
   tensors->tensors[tensors->count] = tensor;
   *added = &tensors->tensors[tensors->count++];
   return MKD_OK;
+}
+
+mkd_status mk_tensors_add(mk_tensors *tensors, const char *name, int rank, const size_t *shape,
+                          mk_tensor **added)
+{
+  return add(tensors, name, rank, shape, NULL, added);
+}
+
+mkd_status mk_tensors_add_in_file(mk_tensors *tensors, const char *name, int rank,
+                                  const size_t *shape, float *data)
+{
+  mk_tensor *added;
+  return add(tensors, name, rank, shape, data, &added);
 }
 
 mkd_status mk_tensors_add_metadata(mk_tensors *tensors, const char *key, const char *value)
@@ -101,8 +116,17 @@ const char *mk_shape_text(char text[MK_SHAPE_TEXT], const size_t *shape, int ran
 
 mkd_status mk_tensor_check_finite(const mk_tensor *tensor)
 {
-  for (size_t i = 0; i < tensor->count; ++i)
-    if (!isfinite(tensor->data[i]))
+  /* Zero times a number is zero, unless it is not finite. */
+  enum { LANES = 16 };
+  float zeros[LANES] = {0};
+  size_t i = 0;
+  for (; i + LANES <= tensor->count; i += LANES) {
+    for (int k = 0; k < LANES; ++k) zeros[k] += tensor->data[i + (size_t)k] * 0;
+  }
+  for (; i < tensor->count; ++i) zeros[0] += tensor->data[i] * 0;
+  for (int k = 0; k < LANES; ++k) {
+    if (isnan(zeros[k]))
       return mk_fail(MKD_ERROR_FILE, "tensor '%s' holds a NaN or infinity", tensor->name);
+  }
   return MKD_OK;
 }

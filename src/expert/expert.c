@@ -244,10 +244,8 @@ mkd_status mkd_expert_load(mkd_expert **out, const char *path)
     return mk_fail(MKD_ERROR_FILE,
                    "%s: is no expert file; `mkd import` makes one of pre-trained weights", path);
   }
-  mkd_status status = mk_safetensors_parse(&tensors, file.data, file.size, path);
-  mk_free(file.data);
-  if (status != MKD_OK) return status;
-  status = check_format(&tensors);
+  MK_TRY(mk_safetensors_take(&tensors, &file, path));
+  mkd_status status = check_format(&tensors);
   if (status == MKD_OK) status = mk_expert_from_tensors(out, &tensors, "");
   mk_tensors_free(&tensors);
   return status == MKD_OK ? status : mk_fail_in(status, path);

@@ -348,8 +348,11 @@ static mkd_status read_graph(mk_graph **graph, const mk_tensors *tensors, const 
       status = mk_fail(MKD_ERROR_FILE, "critical point '%s' is missing in '%sgraph'",
                        points->names[p], prefix);
   }
-  if (status == MKD_OK) status = mk_graph_prune(graph, whole, outputs, points->count, mapped);
-  mk_graph_destroy(whole);
+  if (status == MKD_OK) status = mk_graph_prune_in_place(whole, outputs, points->count, mapped);
+  if (status == MKD_OK)
+    *graph = whole;
+  else
+    mk_graph_destroy(whole);
   return status;
 }
 
@@ -413,7 +416,7 @@ mkd_status mkd_detector_load(mkd_detector **detector, const char *path)
   MK_TRY(mk_file_read(&bytes, path, file_limit));
   mkd_status status =
       mk_safetensors_recognise(bytes.data, bytes.size)
-          ? mk_safetensors_parse(&tensors, bytes.data, bytes.size, path)
+          ? mk_safetensors_take(&tensors, &bytes, path)
           : mk_fail(MKD_ERROR_FILE, "%s: is not a model of mkd; 'mkd train' makes one", path);
   mk_free(bytes.data);
   if (status == MKD_OK) status = mk_model_from_tensors(detector, &tensors, path);

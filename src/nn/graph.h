@@ -47,6 +47,7 @@ typedef struct {
 
 mkd_status mk_graph_create(mk_graph **graph, int input_channels);
 void mk_graph_destroy(mk_graph *graph);
+void mk_op_free(mk_op *op); /* the arrays of an operation */
 
 /* Each appends an operation and gives its index (which may be NULL, as `name` may). Weights are
  * allocated, zero. */
@@ -90,6 +91,9 @@ mkd_status mk_graph_fold(mk_graph **folded, const mk_graph *graph);
 /* A copy of the operations that `outputs` need; `mapped[i]` is the new index of `outputs[i]`. */
 mkd_status mk_graph_prune(mk_graph **pruned, const mk_graph *graph, const int *outputs, int count,
                           int *mapped);
+
+/* The same done to the graph itself; on failure, it is as before. */
+mkd_status mk_graph_prune_in_place(mk_graph *graph, const int *outputs, int count, int *mapped);
 
 /* The operations without their weights as JSON (compact, stable order), and back; the text is
  * hostile until checked. Weights are allocated, zero. */

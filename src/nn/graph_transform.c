@@ -129,3 +129,32 @@ mkd_status mk_graph_prune(mk_graph **out, const mk_graph *graph, const int *outp
   mk_free(index);
   return status;
 }
+
+mkd_status mk_graph_prune_in_place(mk_graph *graph, const int *outputs, int count, int *mapped)
+{
+  bool *needed;
+  int *index = NULL;
+  MK_TRY(mk_alloc(&needed, (size_t)graph->count, sizeof *needed));
+  mkd_status status = mk_alloc(&index, (size_t)graph->count, sizeof *index);
+  if (status == MKD_OK) status = mark_needed(needed, graph, outputs, count);
+  if (status == MKD_OK) {
+    int kept = 1;
+    for (int i = 1; i < graph->count; ++i) {
+      mk_op *op = &graph->ops[i];
+      if (!needed[i]) {
+        mk_op_free(op);
+        continue;
+      }
+      for (int s = 0; s < 2; ++s) {
+        if (op->src[s] >= 0) op->src[s] = index[op->src[s]];
+      }
+      index[i] = kept;
+      graph->ops[kept++] = *op;
+    }
+    graph->count = kept;
+    for (int i = 0; i < count; ++i) mapped[i] = index[outputs[i]];
+  }
+  mk_free(needed);
+  mk_free(index);
+  return status;
+}

@@ -230,6 +230,22 @@ static void what_is_not_needed_is_pruned(void **state)
   assert_int_equal(mk_graph_prune(&p, g, (int[]){g->count}, 1, mapped), MKD_ERROR_ARGUMENT);
   assert_int_equal(mk_graph_prune(&p, g, (int[]){-1}, 1, mapped), MKD_ERROR_ARGUMENT);
   assert_null(p);
+
+  /* In place: the same graph as the copy. */
+  int again[2], outputs[] = {mk_graph_find(g, "p"), mk_graph_find(g, "a")};
+  assert_int_equal(mk_graph_prune(&p, g, outputs, 2, mapped), MKD_OK);
+  assert_int_equal(mk_graph_prune_in_place(g, (int[]){-1}, 1, again), MKD_ERROR_ARGUMENT);
+  assert_int_equal(mk_graph_prune_in_place(g, outputs, 2, again), MKD_OK);
+  assert_memory_equal(again, mapped, sizeof again);
+  assert_int_equal(g->count, p->count);
+  for (int i = 0; i < g->count; ++i) {
+    assert_memory_equal(g->ops[i].src, p->ops[i].src, sizeof p->ops[i].src);
+    assert_string_equal(g->ops[i].name, p->ops[i].name);
+    if (p->ops[i].weights)
+      assert_memory_equal(g->ops[i].weights, p->ops[i].weights,
+                          p->ops[i].weight_count * sizeof(float));
+  }
+  mk_graph_destroy(p);
   mk_graph_destroy(g);
 }
 

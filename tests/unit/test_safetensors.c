@@ -67,8 +67,18 @@ static mkd_status read_file(mk_tensors *tensors, const char *path)
 {
   mk_bytes bytes;
   MK_TRY(mk_file_read(&bytes, path, 1 << 26));
+  mk_tensors taken;
   mkd_status status = mk_safetensors_parse(tensors, bytes.data, bytes.size, path);
-  mk_free(bytes.data);
+  assert_int_equal(mk_safetensors_take(&taken, &bytes, path), status);
+  assert_null(bytes.data);
+  if (status != MKD_OK) return status;
+  assert_int_equal(taken.count, tensors->count);
+  for (size_t i = 0; i < taken.count; ++i) {
+    const mk_tensor *a = &taken.tensors[i], *b = &tensors->tensors[i];
+    assert_string_equal(a->name, b->name);
+    assert_memory_equal(a->data, b->data, b->count * sizeof(float));
+  }
+  mk_tensors_free(&taken);
   return status;
 }
 
@@ -238,7 +248,8 @@ static void every_cut_and_bit_flip_is_survived(void **state)
     assert_int_equal(mk_alloc(&cut, size, 1), MKD_OK);
     memcpy(cut, file.data, size);
     assert_int_equal(mk_safetensors_parse(&tensors, cut, size, "cut"), MKD_ERROR_FILE);
-    mk_free(cut);
+    mk_bytes bytes = {cut, size};
+    assert_int_equal(mk_safetensors_take(&tensors, &bytes, "cut"), MKD_ERROR_FILE);
   }
   for (size_t bit = 0; bit < 8 * file.size; ++bit) {
     file.data[bit / 8] ^= (uint8_t)(1u << bit % 8);
