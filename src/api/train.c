@@ -214,16 +214,18 @@ typedef struct {
   const mkd_detector *detector;
   mkd_image_source source;
   uint16_t *input;
+  mk_scratch scratch;
 } source_inputs;
 
 static mkd_status get_from_source(void *context, size_t index, float *dst)
 {
-  const source_inputs *inputs = context;
+  source_inputs *inputs = context;
   const mk_input_spec *spec = &inputs->detector->input;
   mkd_image image = {0};
   void *handle = NULL;
   MK_TRY(inputs->source.get(inputs->source.context, index, &image, &handle));
-  mkd_status status = mk_input_read(inputs->input, spec, &image);
+  mk_scratch_reset(&inputs->scratch);
+  mkd_status status = mk_input_read(inputs->input, spec, &image, &inputs->scratch);
   if (inputs->source.release) inputs->source.release(inputs->source.context, &image, handle);
   if (status == MKD_OK) mk_input_normalise(dst, inputs->input, spec);
   return status;
@@ -245,6 +247,7 @@ static mkd_status calibrate_from_source(mkd_detector *d, mkd_image_source normal
   mkd_status status = mk_alloc(&inputs.input, mk_input_size(&d->input), sizeof *inputs.input);
   if (status == MKD_OK) status = mk_calibrate(d, &job, pool);
   mk_free(inputs.input);
+  mk_scratch_free(&inputs.scratch);
   mk_pool_destroy(pool);
   return status;
 }

@@ -19,15 +19,18 @@ static uint32_t bits_of_float(float value)
   return bits;
 }
 
+/* The exponent is off by 112, which a multiplication puts right, for subnormal numbers as well;
+ * only infinity and NaN need theirs set. Without branches, so that a loop of it becomes vectors. */
 float mk_float_from_half(uint16_t half)
 {
-  uint32_t sign = (uint32_t)(half & 0x8000) << 16;
-  uint32_t exponent = (half >> 10) & 0x1f, fraction = half & 0x3ff;
-  if (exponent == 0x1f) return float_from_bits(sign | 0x7f800000 | fraction << 13);
-  if (exponent != 0) return float_from_bits(sign | (exponent + 112) << 23 | fraction << 13);
-  /* Zero or subnormal: fraction * 2^-24, exact in fp32. */
-  float value = (float)fraction * 0x1p-24f;
-  return sign ? -value : value;
+  uint32_t magnitude = half & 0x7fffu, sign = (uint32_t)(half & 0x8000) << 16;
+  uint32_t bits = bits_of_float(float_from_bits(magnitude << 13) * 0x1p112f);
+  return float_from_bits(sign | bits | (magnitude >= 0x7c00 ? 0x7f800000u : 0));
+}
+
+void mk_floats_from_halves(float *values, const uint16_t *halves, size_t count)
+{
+  for (size_t i = 0; i < count; ++i) values[i] = mk_float_from_half(halves[i]);
 }
 
 uint16_t mk_half_from_float(float value)

@@ -68,5 +68,6 @@ mkd_status mk_safetensors_write(const mk_tensors *tensors, const char *path);
 /* IEEE half precision, round to nearest even. */
 uint16_t mk_half_from_float(float value);
 float mk_float_from_half(uint16_t half);
+void mk_floats_from_halves(float *values, const uint16_t *halves, size_t count);
 
 #endif

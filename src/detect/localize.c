@@ -47,6 +47,7 @@ void mk_localizer_destroy(mk_localizer *l)
   mk_free(l->clean);
   mk_free(l->sum);
   mk_free(l->sorted);
+  mk_scratch_free(&l->scratch);
   mk_free(l);
 }
 
@@ -61,7 +62,7 @@ static mkd_status discrepancy(float *map, mk_localizer *l, const mk_inspector *i
   for (int p = 0; p < d->point_count; ++p) {
     if (!d->scored[p]) continue;
     MK_TRY(mk_upsample_plane(l->grown, width, height, in->squares[p], in->shapes[p].width,
-                             in->shapes[p].height));
+                             in->shapes[p].height, &l->scratch));
     float mean = (float)c->square_mean[p], scale = (float)(1 / c->square_deviation[p]);
     for (size_t i = 0; i < pixels; ++i) map[i] += (l->grown[i] - mean) * scale;
   }
@@ -126,6 +127,7 @@ mkd_status mk_localize(float *map, mk_localizer *l, mk_inspector *in, mkd_locali
   const mk_recipe *recipe = &d->recipe;
   int width = d->input.width, height = d->input.height;
   size_t pixels = (size_t)width * (size_t)height;
+  mk_scratch_reset(&l->scratch);
   if (method == MKD_LOCALIZE_DISCREPANCY) {
     MK_TRY(discrepancy(map, l, in, calibration));
   } else {
@@ -139,7 +141,7 @@ mkd_status mk_localize(float *map, mk_localizer *l, mk_inspector *in, mkd_locali
   }
   if (recipe->map_sigma > 0)
     MK_TRY(mk_gaussian_blur(map, width, height, recipe->map_sigma,
-                            (int)floor(4 * recipe->map_sigma + 0.5)));
-  if (recipe->map_opening) MK_TRY(mk_open_plus(map, width, height));
+                            (int)floor(4 * recipe->map_sigma + 0.5), &l->scratch));
+  if (recipe->map_opening) MK_TRY(mk_open_plus(map, width, height, &l->scratch));
   return MKD_OK;
 }

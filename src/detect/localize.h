@@ -2,6 +2,7 @@
 #ifndef MK_DETECT_LOCALIZE_H
 #define MK_DETECT_LOCALIZE_H
 
+#include "core/scratch.h"
 #include "detect/inspector.h"
 
 /* True when the method needs an inspector with gradients. */
@@ -12,6 +13,7 @@ typedef struct {
   float *grown;       /* [height][width] */
   float *clean, *sum; /* SmoothGrad: [height][width][3] */
   float *sorted;      /* p99: [height][width] */
+  mk_scratch scratch;
 } mk_localizer;
 
 mkd_status mk_localizer_create(mk_localizer **localizer, const mkd_detector *detector,

@@ -19,6 +19,7 @@ struct mkd_session {
   float *map;   /* at the input's size */
   float *grown; /* at the image's size */
   size_t grown_size;
+  mk_scratch scratch;
 };
 
 static double milliseconds(void)
@@ -92,6 +93,7 @@ void mkd_session_destroy(mkd_session *s)
   if (!s) return;
   mk_inspector_destroy(s->inspector);
   mk_localizer_destroy(s->localizer);
+  mk_scratch_free(&s->scratch);
   mk_pool_destroy(s->pool);
   mk_free(s->input);
   mk_free(s->map);
@@ -111,7 +113,8 @@ static mkd_status make_map(mkd_session *s, const mkd_image *image, mkd_result *r
     s->grown_size = pixels;
   }
   MK_TRY(mk_localize(s->map, s->localizer, s->inspector, s->localize, &d->calibration));
-  MK_TRY(mk_input_map_to_image(s->grown, image->width, image->height, s->map, &d->input));
+  MK_TRY(
+      mk_input_map_to_image(s->grown, image->width, image->height, s->map, &d->input, &s->scratch));
   result->map = (mkd_map){s->grown, image->width, image->height};
   result->map_max = -INFINITY;
   size_t count = (size_t)d->input.width * (size_t)d->input.height;
@@ -125,7 +128,8 @@ mkd_status mkd_session_score(mkd_session *s, const mkd_image *image, mkd_result 
 {
   const mkd_detector *d = s->detector;
   double start = milliseconds();
-  MK_TRY(mk_input_read(s->input, &d->input, image));
+  mk_scratch_reset(&s->scratch);
+  MK_TRY(mk_input_read(s->input, &d->input, image, &s->scratch));
   mk_input_normalise(mk_inspector_input(s->inspector), s->input, &d->input);
   mk_inspect(s->inspector);
   mkd_result r = {.score = mk_inspector_score(s->inspector, &d->calibration),

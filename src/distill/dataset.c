@@ -1,6 +1,7 @@
 #include "distill/dataset.h"
 
 #include "core/memory.h"
+#include "core/scratch.h"
 #include "image/histogram.h"
 #include "nn/exec.h"
 
@@ -66,6 +67,7 @@ typedef struct {
   const mk_recipe *recipe;
   mkd_image_source source;
   uint64_t seed;
+  mk_scratch *scratch; /* [threads] */
   size_t first;
   struct {
     mkd_status status;
@@ -75,43 +77,41 @@ typedef struct {
 
 enum { ROUND = 16 };
 
-static mkd_status read_image(const input_job *job, size_t index)
+static mkd_status read_image(const input_job *job, size_t index, mk_scratch *scratch)
 {
   mkd_image image = {0};
   void *handle = NULL;
   MK_TRY(job->source.get(job->source.context, index, &image, &handle));
-  mkd_status status = mk_input_read(mk_store_input(job->split->store, index), job->input, &image);
+  mkd_status status =
+      mk_input_read(mk_store_input(job->split->store, index), job->input, &image, scratch);
   if (job->source.release) job->source.release(job->source.context, &image, handle);
   return status;
 }
 
 /* Copy `index` of the training set: item images + index. */
-static mkd_status warp_image(const input_job *job, size_t index)
+static mkd_status warp_image(const input_job *job, size_t index, mk_scratch *scratch)
 {
   const mk_split *split = job->split;
   size_t values = split->store->input_size;
   const uint16_t *src = mk_store_input(split->store, split->train[index % split->originals]);
   float *levels, *warped;
-  MK_TRY(mk_alloc(&levels, values, sizeof *levels));
-  mkd_status status = mk_alloc(&warped, values, sizeof *warped);
-  if (status == MKD_OK) {
-    mk_rng rng = mk_rng_seed(job->seed, STREAM_COPIES + index);
-    mk_input_to_levels(levels, src, values);
-    mk_warp_rgb(warped, levels, job->input->width, job->input->height, &job->recipe->warp, &rng);
-    mk_input_from_levels(mk_store_input(split->store, split->images + index), warped, values);
-    mk_free(warped);
-  }
-  mk_free(levels);
-  return status;
+  MK_TRY(mk_scratch_get(scratch, &levels, values, sizeof *levels));
+  MK_TRY(mk_scratch_get(scratch, &warped, values, sizeof *warped));
+  mk_rng rng = mk_rng_seed(job->seed, STREAM_COPIES + index);
+  mk_input_to_levels(levels, src, values);
+  mk_warp_rgb(warped, levels, job->input->width, job->input->height, &job->recipe->warp, &rng);
+  mk_input_from_levels(mk_store_input(split->store, split->images + index), warped, values);
+  return MKD_OK;
 }
 
 static void input_task(void *context, size_t index, int worker)
 {
-  (void)worker;
   const input_job *job = context;
-  size_t item = job->first + index;
-  mkd_status status = item < job->split->images ? read_image(job, item)
-                                                : warp_image(job, item - job->split->images);
+  size_t item = job->first + index, images = job->split->images;
+  mk_scratch *scratch = &job->scratch[worker];
+  mk_scratch_reset(scratch);
+  mkd_status status =
+      item < images ? read_image(job, item, scratch) : warp_image(job, item - images, scratch);
   job->results[index].status = status;
   if (status != MKD_OK)
     strncpy(job->results[index].text, mkd_last_error(), sizeof job->results[index].text - 1);
@@ -169,8 +169,12 @@ mkd_status mk_read_inputs(mk_split *split, mk_input_spec *input, const mk_recipe
 {
   input_job job = {
       .split = split, .input = input, .recipe = recipe, .source = source, .seed = seed};
-  MK_TRY(mk_alloc(&job.results, ROUND, sizeof *job.results));
-  mkd_status status = fill_inputs(&job, reporter, pool);
+  int threads = mk_pool_threads(pool);
+  mkd_status status = mk_alloc(&job.results, ROUND, sizeof *job.results);
+  if (status == MKD_OK) status = mk_alloc(&job.scratch, (size_t)threads, sizeof *job.scratch);
+  if (status == MKD_OK) status = fill_inputs(&job, reporter, pool);
+  for (int i = 0; job.scratch && i < threads; ++i) mk_scratch_free(&job.scratch[i]);
+  mk_free(job.scratch);
   mk_free(job.results);
   MK_TRY(status);
   return find_contrast(input, split, recipe, reporter);

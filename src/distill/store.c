@@ -115,6 +115,5 @@ void mk_store_get_targets(const mk_store *store, size_t item, size_t begin, floa
     memcpy(dst, (const float *)(const void *)targets(store, item) + begin, count * sizeof *dst);
     return;
   }
-  const uint16_t *src = (const uint16_t *)(const void *)targets(store, item) + begin;
-  for (size_t i = 0; i < count; ++i) dst[i] = mk_float_from_half(src[i]);
+  mk_floats_from_halves(dst, (const uint16_t *)(const void *)targets(store, item) + begin, count);
 }

@@ -44,41 +44,36 @@ static void gaussian_weights(float *weights, double sigma, int radius)
     weights[k + radius] = (float)(exp(-0.5 * k * k / (sigma * sigma)) / sum);
 }
 
-mkd_status mk_gaussian_blur(float *plane, int width, int height, double sigma, int radius)
+mkd_status mk_gaussian_blur(float *plane, int width, int height, double sigma, int radius,
+                            mk_scratch *scratch)
 {
   if (radius <= 0 || sigma <= 0) return MKD_OK;
   int taps = 2 * radius + 1;
   size_t n = (size_t)width, size;
-  float *weights = NULL, *padded = NULL, *between = NULL;
-  const float **rows = NULL;
+  float *weights, *padded, *between;
+  const float **rows;
   if (!mk_mul(n, (size_t)height, &size)) return mk_fail_memory(SIZE_MAX);
-  mkd_status status = mk_alloc(&weights, (size_t)taps, sizeof *weights);
-  if (status == MKD_OK) status = mk_alloc(&padded, n + (size_t)taps, sizeof *padded);
-  if (status == MKD_OK) status = mk_alloc(&between, size, sizeof *between);
-  if (status == MKD_OK) status = mk_alloc(&rows, (size_t)taps, sizeof *rows);
-  if (status == MKD_OK) {
-    gaussian_weights(weights, sigma, radius);
-    for (int k = 0; k < taps; ++k) rows[k] = padded + k;
-    for (int y = 0; y < height; ++y) {
-      const float *row = plane + (size_t)y * n;
-      memcpy(padded + radius, row, n * sizeof *row);
-      for (int k = 1; k <= radius; ++k) {
-        padded[radius - k] = row[mirror(-k, width)];
-        padded[radius + width - 1 + k] = row[mirror((int64_t)width - 1 + k, width)];
-      }
-      weighted_sum(between + (size_t)y * n, rows, weights, taps, width);
+  MK_TRY(mk_scratch_get(scratch, &weights, (size_t)taps, sizeof *weights));
+  MK_TRY(mk_scratch_get(scratch, &padded, n + (size_t)taps, sizeof *padded));
+  MK_TRY(mk_scratch_get(scratch, &between, size, sizeof *between));
+  MK_TRY(mk_scratch_get(scratch, &rows, (size_t)taps, sizeof *rows));
+  gaussian_weights(weights, sigma, radius);
+  for (int k = 0; k < taps; ++k) rows[k] = padded + k;
+  for (int y = 0; y < height; ++y) {
+    const float *row = plane + (size_t)y * n;
+    memcpy(padded + radius, row, n * sizeof *row);
+    for (int k = 1; k <= radius; ++k) {
+      padded[radius - k] = row[mirror(-k, width)];
+      padded[radius + width - 1 + k] = row[mirror((int64_t)width - 1 + k, width)];
     }
-    for (int y = 0; y < height; ++y) {
-      for (int k = 0; k < taps; ++k)
-        rows[k] = between + (size_t)mirror((int64_t)y + k - radius, height) * n;
-      weighted_sum(plane + (size_t)y * n, rows, weights, taps, width);
-    }
+    weighted_sum(between + (size_t)y * n, rows, weights, taps, width);
   }
-  mk_free(rows);
-  mk_free(between);
-  mk_free(padded);
-  mk_free(weights);
-  return status;
+  for (int y = 0; y < height; ++y) {
+    for (int k = 0; k < taps; ++k)
+      rows[k] = between + (size_t)mirror((int64_t)y + k - radius, height) * n;
+    weighted_sum(plane + (size_t)y * n, rows, weights, taps, width);
+  }
+  return MKD_OK;
 }
 
 static float lower(float a, float b)
@@ -116,14 +111,13 @@ static void dilate(float *restrict dst, const float *restrict src, int width, in
   }
 }
 
-mkd_status mk_open_plus(float *plane, int width, int height)
+mkd_status mk_open_plus(float *plane, int width, int height, mk_scratch *scratch)
 {
   size_t size;
   if (!mk_mul((size_t)width, (size_t)height, &size)) return mk_fail_memory(SIZE_MAX);
   float *eroded;
-  MK_TRY(mk_alloc(&eroded, size, sizeof *eroded));
+  MK_TRY(mk_scratch_get(scratch, &eroded, size, sizeof *eroded));
   erode(eroded, plane, width, height);
   dilate(plane, eroded, width, height);
-  mk_free(eroded);
   return MKD_OK;
 }

@@ -2,15 +2,16 @@
 #ifndef MK_IMAGE_FILTER_H
 #define MK_IMAGE_FILTER_H
 
-#include "core/status.h"
+#include "core/scratch.h"
 
 /* In place. Gaussian of the given sigma (pixels) and radius (sigma or radius 0: unchanged), border
  * mirrored about the edge pixel's outer side as scipy.ndimage's "reflect": (d c b a | a b c d | d c
  * b a). Separable, weights normalised. */
-mkd_status mk_gaussian_blur(float *plane, int width, int height, double sigma, int radius);
+mkd_status mk_gaussian_blur(float *plane, int width, int height, double sigma, int radius,
+                            mk_scratch *scratch);
 
 /* In place. Grey opening (erosion, then dilation) with a 3x3 plus sign; pixels outside are ignored
  * (OpenCV's default border for morphology). */
-mkd_status mk_open_plus(float *plane, int width, int height);
+mkd_status mk_open_plus(float *plane, int width, int height, mk_scratch *scratch);
 
 #endif

@@ -31,40 +31,42 @@ static size_t margin(int whole, int part)
   return (size_t)(whole - part) / 2;
 }
 
-mkd_status mk_input_read(uint16_t *dst, const mk_input_spec *spec, const mkd_image *image)
+mkd_status mk_input_read(uint16_t *dst, const mk_input_spec *spec, const mkd_image *image,
+                         mk_scratch *scratch)
 {
   size_t whole_row = (size_t)spec->resize_width * 3, row = (size_t)spec->width * 3;
   float *resized;
-  MK_TRY(mk_alloc(&resized, whole_row * (size_t)spec->resize_height, sizeof *resized));
-  mkd_status status =
-      mk_resize_rgb(resized, spec->resize_width, spec->resize_height, image, spec->filter);
-  if (status == MKD_OK) {
-    const float *src = resized + margin(spec->resize_height, spec->height) * whole_row +
-                       margin(spec->resize_width, spec->width) * 3;
-    for (int y = 0; y < spec->height; ++y, src += whole_row, dst += row)
-      mk_input_from_levels(dst, src, row);
-  }
-  mk_free(resized);
-  return status;
+  MK_TRY(
+      mk_scratch_get(scratch, &resized, whole_row * (size_t)spec->resize_height, sizeof *resized));
+  MK_TRY(mk_resize_rgb(resized, spec->resize_width, spec->resize_height, image, spec->filter,
+                       scratch));
+  const float *src = resized + margin(spec->resize_height, spec->height) * whole_row +
+                     margin(spec->resize_width, spec->width) * 3;
+  for (int y = 0; y < spec->height; ++y, src += whole_row, dst += row)
+    mk_input_from_levels(dst, src, row);
+  return MKD_OK;
 }
 
 void mk_input_normalise(float *dst, const uint16_t *src, const mk_input_spec *spec)
 {
+  /* ((v / 257 - low) gain, clamped to 0..255, - mean) / std is one line, clamped. */
   enum { PERIOD = 12 }; /* a multiple of the channels and of the vector width */
-  float mean[PERIOD], std[PERIOD];
+  float slope[PERIOD], offset[PERIOD], least[PERIOD], most[PERIOD];
+  double low = (double)spec->low, gain = 255 / ((double)spec->high - low);
   for (size_t i = 0; i < PERIOD; ++i) {
-    mean[i] = spec->mean[i % 3];
-    std[i] = spec->std[i % 3];
+    double mean = (double)spec->mean[i % 3], std = (double)spec->std[i % 3];
+    slope[i] = (float)(gain / std / (double)levels_per_grey);
+    offset[i] = (float)(-(low * gain + mean) / std);
+    least[i] = (float)(-mean / std);
+    most[i] = (float)((255 - mean) / std);
   }
-  float low = spec->low, gain = 255 / (spec->high - low);
   size_t count = mk_input_size(spec);
   for (size_t start = 0; start < count; start += PERIOD) {
     size_t n = count - start < PERIOD ? count - start : PERIOD;
     for (size_t i = 0; i < n; ++i) {
-      float v = ((float)src[start + i] / levels_per_grey - low) * gain;
-      v = v < 0 ? 0 : v;
-      v = v > 255 ? 255 : v;
-      dst[start + i] = (v - mean[i]) / std[i];
+      float v = (float)src[start + i] * slope[i] + offset[i];
+      v = v > least[i] ? v : least[i];
+      dst[start + i] = v < most[i] ? v : most[i];
     }
   }
 }
@@ -83,15 +85,15 @@ static void extend(float *dst, const float *map, const mk_input_spec *spec)
 }
 
 mkd_status mk_input_map_to_image(float *dst, int image_width, int image_height, const float *map,
-                                 const mk_input_spec *spec)
+                                 const mk_input_spec *spec, mk_scratch *scratch)
 {
   if (spec->width == spec->resize_width && spec->height == spec->resize_height)
-    return mk_upsample_plane(dst, image_width, image_height, map, spec->width, spec->height);
+    return mk_upsample_plane(dst, image_width, image_height, map, spec->width, spec->height,
+                             scratch);
   float *whole;
-  MK_TRY(mk_alloc(&whole, (size_t)spec->resize_width * (size_t)spec->resize_height, sizeof *whole));
+  MK_TRY(mk_scratch_get(scratch, &whole, (size_t)spec->resize_width * (size_t)spec->resize_height,
+                        sizeof *whole));
   extend(whole, map, spec);
-  mkd_status status = mk_upsample_plane(dst, image_width, image_height, whole, spec->resize_width,
-                                        spec->resize_height);
-  mk_free(whole);
-  return status;
+  return mk_upsample_plane(dst, image_width, image_height, whole, spec->resize_width,
+                           spec->resize_height, scratch);
 }

@@ -23,7 +23,8 @@ size_t mk_input_size(const mk_input_spec *spec);
 /* `image` to RGB [height][width][3], 0..65535 for grey levels 0..255: the canonical input, the same
  * for training (which keeps it at 2 bytes a value) and for scoring. 8-bit values are hit exactly.
  */
-mkd_status mk_input_read(uint16_t *dst, const mk_input_spec *spec, const mkd_image *image);
+mkd_status mk_input_read(uint16_t *dst, const mk_input_spec *spec, const mkd_image *image,
+                         mk_scratch *scratch);
 
 /* Canonical input to what the networks see: fp32 NHWC. */
 void mk_input_normalise(float *dst, const uint16_t *src, const mk_input_spec *spec);
@@ -36,6 +37,6 @@ void mk_input_from_levels(uint16_t *dst, const float *src, size_t count);
 /* Heat map [height][width] of the input to the size of the image, bilinear. Where the input is only
  * the central part of the image, the border of the map is continued outwards. */
 mkd_status mk_input_map_to_image(float *dst, int image_width, int image_height, const float *map,
-                                 const mk_input_spec *spec);
+                                 const mk_input_spec *spec, mk_scratch *scratch);
 
 #endif

@@ -16,13 +16,6 @@ typedef struct {
   size_t taps; /* the largest count */
 } axis;
 
-static void axis_free(axis *a)
-{
-  mk_free(a->first);
-  mk_free(a->count);
-  mk_free(a->weights);
-}
-
 static double triangle(double x)
 {
   x = fabs(x);
@@ -41,7 +34,7 @@ static double lanczos3(double x)
 }
 
 /* To be freed even after a failure. */
-static mkd_status axis_create(axis *a, int src, int dst, mk_resample filter)
+static mkd_status axis_create(axis *a, int src, int dst, mk_resample filter, mk_scratch *scratch)
 {
   double scale = (double)src / dst;
   double stretch = scale > 1 ? scale : 1; /* a shrinking filter covers all pixels it replaces */
@@ -49,9 +42,9 @@ static mkd_status axis_create(axis *a, int src, int dst, mk_resample filter)
   size_t n = (size_t)dst, total;
   *a = (axis){.taps = (size_t)ceil(support) * 2 + 1};
   if (!mk_mul(n, a->taps, &total)) return mk_fail_memory(SIZE_MAX);
-  MK_TRY(mk_alloc(&a->first, n, sizeof *a->first));
-  MK_TRY(mk_alloc(&a->count, n, sizeof *a->count));
-  MK_TRY(mk_alloc(&a->weights, total, sizeof *a->weights));
+  MK_TRY(mk_scratch_get(scratch, &a->first, n, sizeof *a->first));
+  MK_TRY(mk_scratch_get(scratch, &a->count, n, sizeof *a->count));
+  MK_TRY(mk_scratch_get(scratch, &a->weights, total, sizeof *a->weights));
   for (int i = 0; i < dst; ++i) {
     double centre = (i + 0.5) * scale, sum = 0;
     double low = floor(centre - support + 0.5), high = floor(centre + support + 0.5);
@@ -123,39 +116,33 @@ static void add_row(float *restrict dst, const float *restrict row, float weight
 }
 
 mkd_status mk_resize_rgb(float *dst, int width, int height, const mkd_image *image,
-                         mk_resample filter)
+                         mk_resample filter, mk_scratch *scratch)
 {
   size_t row_size = (size_t)width * 3;
-  axis horizontal = {0}, vertical = {0};
-  pixel *source = NULL;
-  float *row = NULL;
-  mkd_status status = axis_create(&horizontal, image->width, width, filter);
-  if (status == MKD_OK) status = axis_create(&vertical, image->height, height, filter);
-  if (status == MKD_OK) status = mk_alloc(&source, (size_t)image->width, sizeof *source);
-  if (status == MKD_OK) status = mk_alloc(&row, row_size + 1, sizeof *row);
-  if (status == MKD_OK) {
-    memset(dst, 0, row_size * (size_t)height * sizeof *dst);
-    /* Each source row is added to the output rows that it belongs to, so that no image between the
-     * two passes is kept. Supports move down monotonically: rows before `first` are complete. */
-    int first = 0;
-    for (int y = 0; y < image->height; ++y) {
-      while (first < height && vertical.first[first] + vertical.count[first] <= y) ++first;
-      if (first == height || vertical.first[first] > y) continue;
-      unpack_row(source, image, y);
-      resample_row(row, source, &horizontal, width);
-      clamp_grey(row, row_size); /* after either pass, as Pillow's integers are */
-      for (int i = first; i < height && vertical.first[i] <= y; ++i) {
-        const float *weights = vertical.weights + (size_t)i * vertical.taps;
-        add_row(dst + (size_t)i * row_size, row, weights[y - vertical.first[i]], row_size);
-      }
+  axis horizontal, vertical;
+  pixel *source;
+  float *row;
+  MK_TRY(axis_create(&horizontal, image->width, width, filter, scratch));
+  MK_TRY(axis_create(&vertical, image->height, height, filter, scratch));
+  MK_TRY(mk_scratch_get(scratch, &source, (size_t)image->width, sizeof *source));
+  MK_TRY(mk_scratch_get(scratch, &row, row_size + 1, sizeof *row));
+  memset(dst, 0, row_size * (size_t)height * sizeof *dst);
+  /* Each source row is added to the output rows that it belongs to, so that no image between the
+   * two passes is kept. Supports move down monotonically: rows before `first` are complete. */
+  int first = 0;
+  for (int y = 0; y < image->height; ++y) {
+    while (first < height && vertical.first[first] + vertical.count[first] <= y) ++first;
+    if (first == height || vertical.first[first] > y) continue;
+    unpack_row(source, image, y);
+    resample_row(row, source, &horizontal, width);
+    clamp_grey(row, row_size); /* after either pass, as Pillow's integers are */
+    for (int i = first; i < height && vertical.first[i] <= y; ++i) {
+      const float *weights = vertical.weights + (size_t)i * vertical.taps;
+      add_row(dst + (size_t)i * row_size, row, weights[y - vertical.first[i]], row_size);
     }
-    clamp_grey(dst, row_size * (size_t)height);
   }
-  mk_free(row);
-  mk_free(source);
-  axis_free(&vertical);
-  axis_free(&horizontal);
-  return status;
+  clamp_grey(dst, row_size * (size_t)height);
+  return MKD_OK;
 }
 
 /* Where output index i lies between two source indices. */
@@ -181,40 +168,36 @@ static void stretch_row(float *dst, const float *src, const between *columns, in
 }
 
 mkd_status mk_upsample_plane(float *dst, int width, int height, const float *src, int src_width,
-                             int src_height)
+                             int src_height, mk_scratch *scratch)
 {
   size_t n = (size_t)width;
-  between *columns = NULL;
-  float *rows = NULL;
-  mkd_status status = mk_alloc(&columns, n, sizeof *columns);
-  if (status == MKD_OK) status = mk_alloc(&rows, n, 2 * sizeof *rows);
-  if (status == MKD_OK) {
-    for (int x = 0; x < width; ++x) columns[x] = locate(x, src_width, width);
-    /* The two source rows in use, already stretched, and which ones they are. */
-    float *low = rows, *high = rows + n;
-    int in_low = -1, in_high = -1;
-    for (int y = 0; y < height; ++y) {
-      between b = locate(y, src_height, height);
-      if (in_low != b.low) {
-        if (in_high == b.low) {
-          float *kept = low;
-          low = high;
-          high = kept;
-          in_high = -1;
-        } else {
-          stretch_row(low, src + (size_t)b.low * (size_t)src_width, columns, width);
-        }
-        in_low = b.low;
+  between *columns;
+  float *rows;
+  MK_TRY(mk_scratch_get(scratch, &columns, n, sizeof *columns));
+  MK_TRY(mk_scratch_get(scratch, &rows, n, 2 * sizeof *rows));
+  for (int x = 0; x < width; ++x) columns[x] = locate(x, src_width, width);
+  /* The two source rows in use, already stretched, and which ones they are. */
+  float *low = rows, *high = rows + n;
+  int in_low = -1, in_high = -1;
+  for (int y = 0; y < height; ++y) {
+    between b = locate(y, src_height, height);
+    if (in_low != b.low) {
+      if (in_high == b.low) {
+        float *kept = low;
+        low = high;
+        high = kept;
+        in_high = -1;
+      } else {
+        stretch_row(low, src + (size_t)b.low * (size_t)src_width, columns, width);
       }
-      if (in_high != b.high) {
-        stretch_row(high, src + (size_t)b.high * (size_t)src_width, columns, width);
-        in_high = b.high;
-      }
-      float *restrict out = dst + (size_t)y * n;
-      for (size_t x = 0; x < n; ++x) out[x] = low[x] * (1 - b.weight) + high[x] * b.weight;
+      in_low = b.low;
     }
+    if (in_high != b.high) {
+      stretch_row(high, src + (size_t)b.high * (size_t)src_width, columns, width);
+      in_high = b.high;
+    }
+    float *restrict out = dst + (size_t)y * n;
+    for (size_t x = 0; x < n; ++x) out[x] = low[x] * (1 - b.weight) + high[x] * b.weight;
   }
-  mk_free(rows);
-  mk_free(columns);
-  return status;
+  return MKD_OK;
 }

@@ -15,6 +15,7 @@
 #include "core/hash.h"
 #include "core/memory.h"
 #include "core/rng.h"
+#include "core/scratch.h"
 #include "core/threads.h"
 
 static void error_text_can_wrap_itself(void **state)
@@ -35,6 +36,32 @@ static void allocation_checks_overflow(void **state)
   assert_int_equal((uintptr_t)p % MK_ALIGNMENT, 0);
   for (int i = 0; i < 15; ++i) assert_int_equal(((uint8_t *)p)[i], 0);
   mk_free(p);
+}
+
+/* Pieces do not overlap, and from the second round on they all lie in one block. */
+static void scratch_settles(void **state)
+{
+  (void)state;
+  enum { PIECES = 20 };
+  mk_scratch scratch = {0};
+  uint8_t *pieces[PIECES];
+  for (int round = 0; round < 4; ++round) {
+    for (int i = 0; i < PIECES; ++i) {
+      assert_int_equal(mk_scratch_get(&scratch, &pieces[i], (size_t)(i * i), 7), MKD_OK);
+      assert_int_equal((uintptr_t)pieces[i] % MK_ALIGNMENT, 0);
+      memset(pieces[i], i, (size_t)(i * i * 7));
+    }
+    for (int i = 1; i < PIECES; ++i) {
+      assert_int_equal(pieces[i][0], i);
+      assert_int_equal(pieces[i][i * i * 7 - 1], i);
+      if (round > 0) assert_true(pieces[i] > pieces[i - 1]);
+    }
+    mk_scratch_reset(&scratch);
+  }
+  void *none;
+  assert_int_equal(mk_scratch_get(&scratch, &none, SIZE_MAX / 2, 3), MKD_ERROR_MEMORY);
+  assert_null(none);
+  mk_scratch_free(&scratch);
 }
 
 typedef struct {
@@ -122,9 +149,13 @@ static void sha256_of_abc(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(error_text_can_wrap_itself),   cmocka_unit_test(allocation_checks_overflow),
-      cmocka_unit_test(pool_runs_every_index_once),   cmocka_unit_test(random_numbers_repeat),
-      cmocka_unit_test(files_are_complete_or_absent), cmocka_unit_test(sha256_of_abc),
+      cmocka_unit_test(scratch_settles),
+      cmocka_unit_test(error_text_can_wrap_itself),
+      cmocka_unit_test(allocation_checks_overflow),
+      cmocka_unit_test(pool_runs_every_index_once),
+      cmocka_unit_test(random_numbers_repeat),
+      cmocka_unit_test(files_are_complete_or_absent),
+      cmocka_unit_test(sha256_of_abc),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

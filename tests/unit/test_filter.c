@@ -7,6 +7,8 @@
 #include "image/filter.h"
 #include "image_fixture.h"
 
+static mk_scratch scratch;
+
 static void draw(float *plane)
 {
   for (int y = 0; y < HEIGHT; ++y)
@@ -24,12 +26,12 @@ static void blur_is_that_of_scipy_and_opening_that_of_opencv(void **state)
   static float plane[HEIGHT * WIDTH];
   for (int i = 0; i < 3; ++i) {
     draw(plane);
-    assert_int_equal(mk_gaussian_blur(plane, WIDTH, HEIGHT, blurs[i].sigma, blurs[i].radius),
-                     MKD_OK);
+    assert_int_equal(
+        mk_gaussian_blur(plane, WIDTH, HEIGHT, blurs[i].sigma, blurs[i].radius, &scratch), MKD_OK);
     assert_near(expected_difference(&e, plane, HEIGHT * WIDTH), 0, 2e-4);
   }
   draw(plane);
-  assert_int_equal(mk_open_plus(plane, WIDTH, HEIGHT), MKD_OK);
+  assert_int_equal(mk_open_plus(plane, WIDTH, HEIGHT, &scratch), MKD_OK);
   assert_near(expected_difference(&e, plane, HEIGHT * WIDTH), 0, 0);
   expected_close(&e);
 }
@@ -38,8 +40,8 @@ static void no_sigma_or_radius_is_no_blur(void **state)
 {
   (void)state;
   float plane[3] = {1, 5, 2};
-  assert_int_equal(mk_gaussian_blur(plane, 3, 1, 0, 4), MKD_OK);
-  assert_int_equal(mk_gaussian_blur(plane, 3, 1, 4, 0), MKD_OK);
+  assert_int_equal(mk_gaussian_blur(plane, 3, 1, 0, 4, &scratch), MKD_OK);
+  assert_int_equal(mk_gaussian_blur(plane, 3, 1, 4, 0, &scratch), MKD_OK);
   assert_near(plane[1], 5, 0);
 }
 
@@ -47,9 +49,9 @@ static void one_pixel_survives(void **state)
 {
   (void)state;
   float pixel = 7;
-  assert_int_equal(mk_gaussian_blur(&pixel, 1, 1, 4, 16), MKD_OK);
+  assert_int_equal(mk_gaussian_blur(&pixel, 1, 1, 4, 16, &scratch), MKD_OK);
   assert_near(pixel, 7, 1e-5);
-  assert_int_equal(mk_open_plus(&pixel, 1, 1), MKD_OK);
+  assert_int_equal(mk_open_plus(&pixel, 1, 1, &scratch), MKD_OK);
   assert_near(pixel, 7, 1e-5);
 }
 
@@ -59,8 +61,8 @@ static void opening_removes_what_is_smaller_than_a_plus(void **state)
   float speck[5 * 5] = {0}, plus[5 * 5] = {0};
   speck[12] = 1;
   plus[7] = plus[11] = plus[12] = plus[13] = plus[17] = 1;
-  assert_int_equal(mk_open_plus(speck, 5, 5), MKD_OK);
-  assert_int_equal(mk_open_plus(plus, 5, 5), MKD_OK);
+  assert_int_equal(mk_open_plus(speck, 5, 5, &scratch), MKD_OK);
+  assert_int_equal(mk_open_plus(plus, 5, 5, &scratch), MKD_OK);
   assert_near(speck[12], 0, 0);
   const int cells[] = {7, 11, 12, 13, 17};
   for (int i = 0; i < 5; ++i) assert_near(plus[cells[i]], 1, 0);

@@ -196,12 +196,41 @@ static void description_survives(void **state)
   assert_survives(describe);
 }
 
+/* After two images of the largest size, images are scored without any allocation. */
+static void scoring_settles(void **state)
+{
+  (void)state;
+  static uint8_t pixels[90 * 70 * 3];
+  mkd_detector *detector;
+  assert_int_equal(train_and_save(), MKD_OK);
+  assert_int_equal(mkd_detector_load(&detector, model_path), MKD_OK);
+  for (mkd_localize localize = MKD_LOCALIZE_NONE; localize <= MKD_LOCALIZE_GBP; ++localize) {
+    mkd_session_options options = mkd_session_options_default();
+    options.localize = localize;
+    mkd_session *session;
+    assert_int_equal(mkd_session_create(&session, detector, &options), MKD_OK);
+    for (int round = 0; round < 8; ++round) {
+      bool largest = round < 2 || round % 2;
+      mkd_image image = {pixels, largest ? 90 : 31, largest ? 70 : 47, 270, MKD_RGB8};
+      mkd_result result;
+      left = round < 2 ? -1 : 0;
+      failed = false;
+      assert_int_equal(mkd_session_score(session, &image, &result), MKD_OK);
+      assert_false(failed);
+    }
+    left = -1;
+    mkd_session_destroy(session);
+  }
+  mkd_detector_destroy(detector);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(training_survives),
       cmocka_unit_test(scoring_survives),
       cmocka_unit_test(description_survives),
+      cmocka_unit_test(scoring_settles),
   };
   return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -7,6 +7,8 @@
 #include "image/resample.h"
 #include "image_fixture.h"
 
+static mk_scratch scratch;
+
 static const struct {
   int width, height;
 } sizes[] = {{16, 16}, {50, 29}, {37, 9}, {5, 23}, {1, 1}},
@@ -55,7 +57,8 @@ static void resize_is_that_of_pillow(void **state)
     for (int filter = MK_RESAMPLE_BILINEAR; filter <= MK_RESAMPLE_LANCZOS; ++filter) {
       for (int i = 0; i < SIZES; ++i) {
         int width = sizes[i].width, height = sizes[i].height;
-        assert_int_equal(mk_resize_rgb(result, width, height, &image, (mk_resample)filter), MKD_OK);
+        assert_int_equal(
+            mk_resize_rgb(result, width, height, &image, (mk_resample)filter, &scratch), MKD_OK);
         double difference = expected_difference(&e, result, (size_t)(width * height) * 3);
         /* Pillow rounds 8-bit images after each pass, which is all that may differ: half a level,
          * and half a level times the sum of the second pass' absolute weights (Lanczos: 1.3). */
@@ -70,7 +73,8 @@ static void resize_is_that_of_pillow(void **state)
     for (int x = 0; x < WIDTH; ++x) plane[y * WIDTH + x] = (float)pattern(x, y, 0);
   for (int i = 0; i < count; ++i) {
     int width = map_sizes[i].width, height = map_sizes[i].height;
-    assert_int_equal(mk_upsample_plane(result, width, height, plane, WIDTH, HEIGHT), MKD_OK);
+    assert_int_equal(mk_upsample_plane(result, width, height, plane, WIDTH, HEIGHT, &scratch),
+                     MKD_OK);
     assert_near(expected_difference(&e, result, (size_t)(width * height)), 0, 1e-3);
   }
   expected_close(&e);
@@ -82,11 +86,11 @@ static void formats_agree(void **state)
   static canvas c;
   static float rgb[16 * 16 * 3], other[16 * 16 * 3];
   mkd_image image = draw(&c, MKD_RGB8, true);
-  assert_int_equal(mk_resize_rgb(rgb, 16, 16, &image, MK_RESAMPLE_BILINEAR), MKD_OK);
+  assert_int_equal(mk_resize_rgb(rgb, 16, 16, &image, MK_RESAMPLE_BILINEAR, &scratch), MKD_OK);
   const mkd_pixel_format formats[] = {MKD_BGR8, MKD_RGB16, MKD_GREY8, MKD_GREY16};
   for (int f = 0; f < 4; ++f) {
     image = draw(&c, formats[f], true);
-    assert_int_equal(mk_resize_rgb(other, 16, 16, &image, MK_RESAMPLE_BILINEAR), MKD_OK);
+    assert_int_equal(mk_resize_rgb(other, 16, 16, &image, MK_RESAMPLE_BILINEAR, &scratch), MKD_OK);
     for (int i = 0; i < 16 * 16 * 3; ++i)
       assert_near(other[i], f < 2 ? rgb[i] : rgb[i / 3 * 3], 1e-3);
   }
@@ -99,7 +103,8 @@ static void same_size_changes_nothing(void **state)
   static float result[HEIGHT * WIDTH * 3];
   mkd_image image = draw(&c, MKD_RGB8, true);
   for (int filter = MK_RESAMPLE_BILINEAR; filter <= MK_RESAMPLE_LANCZOS; ++filter) {
-    assert_int_equal(mk_resize_rgb(result, WIDTH, HEIGHT, &image, (mk_resample)filter), MKD_OK);
+    assert_int_equal(mk_resize_rgb(result, WIDTH, HEIGHT, &image, (mk_resample)filter, &scratch),
+                     MKD_OK);
     for (int i = 0; i < HEIGHT * WIDTH * 3; ++i)
       assert_near(result[i], c.bytes[i / (WIDTH * 3)][i % (WIDTH * 3)], 1e-4);
   }
@@ -111,7 +116,7 @@ static void overshoot_is_clamped(void **state)
   uint8_t edge[16] = {0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 255};
   mkd_image image = {edge, 16, 1, 16, MKD_GREY8};
   float result[40 * 3];
-  assert_int_equal(mk_resize_rgb(result, 40, 1, &image, MK_RESAMPLE_LANCZOS), MKD_OK);
+  assert_int_equal(mk_resize_rgb(result, 40, 1, &image, MK_RESAMPLE_LANCZOS, &scratch), MKD_OK);
   for (int i = 0; i < 40 * 3; ++i) assert_true(result[i] >= 0 && result[i] <= 255);
   assert_near(result[0], 0, 1e-3);
   assert_near(result[39 * 3], 255, 1e-3);
