@@ -31,9 +31,9 @@ static mkd_status score_all(scorer *s)
   if (status != MKD_OK) return status;
   for (size_t round = 0; status == MKD_OK && round < ROUNDS; ++round) {
     for (size_t i = 0; status == MKD_OK && i < IMAGES; ++i) {
-      mkd_image image;
+      mkd_image image = {0};
       mkd_result result;
-      void *handle;
+      void *handle = NULL;
       tiny_get(s->images, i, &image, &handle);
       status = mkd_session_score(session, &image, &result);
       if (status == MKD_OK) {
