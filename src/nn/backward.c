@@ -66,14 +66,19 @@ static void pass_to_second(const mk_exec *exec, const mk_step *step, int batch, 
 
 /* ---- Gradients of weights: groups of images, then their sum in order ------------------------- */
 
-static int group_count(int batch)
+static int group_count(const mk_step *step, int batch)
 {
+  if (step->winograd_wgrad.tile) {
+    mk_winograd op = step->winograd_wgrad;
+    op.batch = batch;
+    return mk_winograd_gradient_groups(&op, MK_GRADIENT_GROUPS);
+  }
   return batch < MK_GRADIENT_GROUPS ? batch : MK_GRADIENT_GROUPS;
 }
 
-static int group_begin(int batch, int group)
+static int group_begin(int batch, int groups, int group)
 {
-  return batch * group / group_count(batch);
+  return batch * group / groups;
 }
 
 /* A part is some taps of one group. All taps at once go easiest on the caches, so that there are no
@@ -89,19 +94,21 @@ static void wgrad_part(void *context, size_t index, int worker)
 {
   (void)worker;
   const wgrad_job *job = context;
+  int groups = group_count(job->step, job->op.gather.batch);
   int group = (int)index / job->tap_parts, part = (int)index % job->tap_parts;
   int taps = job->op.gather.taps, batch = job->op.gather.batch;
   int begin = taps * part / job->tap_parts, end = taps * (part + 1) / job->tap_parts;
   size_t tap_size = (size_t)job->op.gather.depth * (size_t)job->op.channels;
   float *partial = job->exec->partial + (size_t)group * job->step->op->weight_count;
   memset(partial + (size_t)begin * tap_size, 0, (size_t)(end - begin) * tap_size * sizeof *partial);
-  job->exec->net->kernels->gather_wgrad(&job->op, partial, begin, end, group_begin(batch, group),
-                                        group_begin(batch, group + 1));
+  job->exec->net->kernels->gather_wgrad(&job->op, partial, begin, end,
+                                        group_begin(batch, groups, group),
+                                        group_begin(batch, groups, group + 1));
 }
 
 static void run_wgrad(const mk_exec *exec, const mk_step *step, mk_pool *pool, int batch)
 {
-  int groups = group_count(batch), threads = mk_pool_threads(pool);
+  int groups = group_count(step, batch), threads = mk_pool_threads(pool);
   wgrad_job job = {.exec = exec,
                    .step = step,
                    .op = {.gather = step->gather,
@@ -116,25 +123,63 @@ static void run_wgrad(const mk_exec *exec, const mk_step *step, mk_pool *pool, i
   mk_pool_run(pool, (size_t)(groups * job.tap_parts), wgrad_part, &job);
 }
 
+typedef struct {
+  const mk_exec *exec;
+  mk_winograd op;
+  const float *diff_dst;
+  size_t weight_count;
+  int groups, panels, panel_grain;
+} winograd_wgrad_job;
+
+static void winograd_wgrad_part(void *context, size_t part, float *scratch)
+{
+  const winograd_wgrad_job *job = context;
+  int batch = job->op.batch, group = (int)(part % (size_t)job->groups);
+  int first = (int)(part / (size_t)job->groups) * job->panel_grain;
+  int last = first + job->panel_grain;
+  job->exec->net->kernels->winograd_wgrad(
+      &job->op, job->diff_dst, job->exec->partial + (size_t)group * job->weight_count, scratch,
+      MK_WINOGRAD_GRADIENT_BLOCK, group_begin(batch, job->groups, group),
+      group_begin(batch, job->groups, group + 1), first, last < job->panels ? last : job->panels);
+}
+
+static void run_winograd_wgrad(const mk_exec *exec, const mk_step *step, mk_pool *pool, int batch)
+{
+  int panel = exec->net->kernels->panel;
+  winograd_wgrad_job job = {.exec = exec,
+                            .op = step->winograd_wgrad,
+                            .diff_dst = mk_value_diff(exec, step->dst),
+                            .weight_count = step->op->weight_count,
+                            .groups = group_count(step, batch),
+                            .panels = (step->op->channels + panel - 1) / panel};
+  job.op.batch = batch;
+  job.op.src = mk_value_data(exec, step->src[0]);
+  job.panel_grain = mk_panel_grain(job.panels, (size_t)job.groups, mk_lane_count(exec, pool));
+  int panel_parts = (job.panels + job.panel_grain - 1) / job.panel_grain;
+  mk_run_lanes(exec, pool, (size_t)(job.groups * panel_parts), winograd_wgrad_part, &job);
+}
+
 static void depthwise_wgrad_parts(const mk_exec *exec, const mk_step *step, int batch, size_t begin,
                                   size_t end)
 {
   mk_window w = step->window;
+  int groups = group_count(step, batch);
   w.batch = batch;
   for (size_t group = begin; group < end; ++group) {
     float *partial = exec->partial + group * step->op->weight_count;
     memset(partial, 0, step->op->weight_count * sizeof *partial);
     exec->net->kernels->depthwise_backward_weights(
         &w, partial, mk_value_data(exec, step->src[0]), mk_value_diff(exec, step->dst),
-        group_begin(batch, (int)group), group_begin(batch, (int)group + 1));
+        group_begin(batch, groups, (int)group), group_begin(batch, groups, (int)group + 1));
   }
 }
 
 static void sum_parts(const mk_exec *exec, const mk_step *step, int batch, size_t begin, size_t end)
 {
   float *sum = step->weight_gradient + begin;
+  int groups = group_count(step, batch);
   memcpy(sum, exec->partial + begin, (end - begin) * sizeof *sum);
-  for (int group = 1; group < group_count(batch); ++group)
+  for (int group = 1; group < groups; ++group)
     exec->net->kernels->accumulate(
         sum, exec->partial + (size_t)group * step->op->weight_count + begin, 1, end - begin);
 }
@@ -152,8 +197,10 @@ static void bias_images(const mk_exec *exec, const mk_step *step, int batch, siz
 
 static void conv_weight_gradients(mk_exec *exec, const mk_step *step, mk_pool *pool, int batch)
 {
-  size_t groups = (size_t)group_count(batch);
-  if (step->op->groups == 1)
+  size_t groups = (size_t)group_count(step, batch);
+  if (step->winograd_wgrad.tile)
+    run_winograd_wgrad(exec, step, pool, batch);
+  else if (step->op->groups == 1)
     run_wgrad(exec, step, pool, batch);
   else
     mk_run_ranges(exec, step, pool, batch, groups, 1, depthwise_wgrad_parts);

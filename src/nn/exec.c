@@ -249,46 +249,74 @@ void mk_run_dot(const mk_exec *exec, mk_pool *pool, const mk_gather_gemm *op)
 
 typedef struct {
   const mk_exec *exec;
-  const mk_winograd *op;
-  size_t tiles, block, blocks, parts;
-  int panels, panel_grain;
+  mk_lane_work *work;
+  void *context;
+  size_t parts;
   atomic_size_t next;
-} winograd_job;
+} lane_job;
 
-/* Each lane has scratch memory of its own and takes parts until none is left. */
-static void winograd_lane(void *context, size_t lane, int worker)
+/* Takes parts until none is left. */
+static void run_lane(void *context, size_t lane, int worker)
 {
   (void)worker;
-  winograd_job *job = context;
+  lane_job *job = context;
   for (;;) {
     size_t part = atomic_fetch_add_explicit(&job->next, 1, memory_order_relaxed);
     if (part >= job->parts) return;
-    size_t begin = part % job->blocks * job->block, end = begin + job->block;
-    int first = (int)(part / job->blocks) * job->panel_grain, last = first + job->panel_grain;
-    job->exec->net->kernels->winograd(job->op, job->exec->scratch + lane * job->exec->lane_size,
-                                      begin, end < job->tiles ? end : job->tiles, first,
-                                      last < job->panels ? last : job->panels);
+    job->work(job->context, part, job->exec->scratch + lane * job->exec->lane_size);
   }
+}
+
+int mk_lane_count(const mk_exec *exec, const mk_pool *pool)
+{
+  int threads = mk_pool_threads(pool);
+  return threads < exec->lanes ? threads : exec->lanes;
+}
+
+void mk_run_lanes(const mk_exec *exec, mk_pool *pool, size_t parts, mk_lane_work *work,
+                  void *context)
+{
+  lane_job job = {exec, work, context, parts, 0};
+  mk_pool_run(pool, (size_t)mk_lane_count(exec, pool), run_lane, &job);
+}
+
+int mk_panel_grain(int panels, size_t shares, int lanes)
+{
+  size_t wanted = lanes > 1 ? 3 * (size_t)lanes : 1;
+  size_t parts = shares >= wanted ? 1 : (wanted + shares - 1) / shares;
+  if (parts > (size_t)panels) parts = (size_t)panels;
+  return (panels + (int)parts - 1) / (int)parts;
+}
+
+typedef struct {
+  const mk_kernels *kernels;
+  const mk_winograd *op;
+  size_t tiles, block, blocks;
+  int panels, panel_grain;
+} winograd_job;
+
+static void winograd_part(void *context, size_t part, float *scratch)
+{
+  const winograd_job *job = context;
+  size_t begin = part % job->blocks * job->block, end = begin + job->block;
+  int first = (int)(part / job->blocks) * job->panel_grain, last = first + job->panel_grain;
+  job->kernels->winograd(job->op, scratch, begin, end < job->tiles ? end : job->tiles, first,
+                         last < job->panels ? last : job->panels);
 }
 
 void mk_run_winograd(const mk_exec *exec, mk_pool *pool, const mk_winograd *op)
 {
   const mk_kernels *kernels = exec->net->kernels;
-  int threads = mk_pool_threads(pool), lanes = threads < exec->lanes ? threads : exec->lanes;
-  winograd_job job = {.exec = exec,
+  winograd_job job = {.kernels = kernels,
                       .op = op,
                       .tiles = mk_winograd_tile_count(op),
                       .block = mk_winograd_block(kernels, op),
                       .panels = (op->channels + kernels->panel - 1) / kernels->panel};
   if (job.tiles == 0) return;
   job.blocks = (job.tiles + job.block - 1) / job.block;
-  /* Parts that share a block each evaluate its tiles, so no more of them than keep all busy. */
-  size_t wanted = lanes > 1 ? 3 * (size_t)lanes : 1;
-  size_t panel_parts = job.blocks >= wanted ? 1 : (wanted + job.blocks - 1) / job.blocks;
-  if (panel_parts > (size_t)job.panels) panel_parts = (size_t)job.panels;
-  job.panel_grain = (job.panels + (int)panel_parts - 1) / (int)panel_parts;
-  job.parts = job.blocks * (size_t)((job.panels + job.panel_grain - 1) / job.panel_grain);
-  mk_pool_run(pool, (size_t)lanes, winograd_lane, &job);
+  job.panel_grain = mk_panel_grain(job.panels, job.blocks, mk_lane_count(exec, pool));
+  size_t panel_parts = (size_t)((job.panels + job.panel_grain - 1) / job.panel_grain);
+  mk_run_lanes(exec, pool, job.blocks * panel_parts, winograd_part, &job);
 }
 
 static void winograd_forward(const mk_exec *exec, const mk_step *step, mk_pool *pool, int batch)

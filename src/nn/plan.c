@@ -174,6 +174,11 @@ static mkd_status plan_gather(mk_exec *exec, mk_step *step)
     }
   }
   MK_TRY(plan_winograd(exec, step, false, src, dst, y.before, x.before, &step->winograd));
+  if (exec->options.train &&
+      mk_winograd_suits_gradient(exec->net->kernels, k, s, &step->winograd)) {
+    step->winograd_wgrad = step->winograd;
+    step->winograd_wgrad.tile = 4;
+  }
   if (step->winograd.tile) return MKD_OK;
   return mk_net_forward_weights(exec->net, step->index, &step->packed);
 }
@@ -517,6 +522,9 @@ static mkd_status plan_scratch(mk_exec *exec)
       size_t size = both[k]->tile ? mk_winograd_scratch(exec->net->kernels, both[k]) : 0;
       if (size > most) most = size;
     }
+    const mk_winograd *wgrad = &exec->steps[i].winograd_wgrad;
+    size_t size = wgrad->tile ? mk_winograd_gradient_scratch(exec->net->kernels, wgrad) : 0;
+    if (size > most) most = size;
   }
   exec->lanes = mk_core_count();
   if (most == 0) return MKD_OK;

@@ -31,6 +31,7 @@ typedef struct mk_step {
   mk_phase *phases;              /* of backward-data: stride * stride; NULL by Winograd */
   mk_winograd winograd;          /* geometry and weights of convolution; tile 0 if direct */
   mk_winograd winograd_backward; /* of its backward-data */
+  mk_winograd winograd_wgrad;    /* of the gradient of its weights */
   mk_window window;              /* depthwise and pool; without batch */
 
   /* A depthwise convolution may have its source made for it, some lines and channels at a time, by
@@ -139,5 +140,16 @@ const float *mk_conv_source(const mk_exec *exec, const mk_step *step, mk_pool *p
 bool mk_can_feed(const mk_exec *exec, const mk_step *feeder, const mk_step *step);
 void mk_run_depthwise(const mk_exec *exec, const mk_step *step, mk_pool *pool, int batch);
 void mk_run_winograd(const mk_exec *exec, mk_pool *pool, const mk_winograd *op);
+
+/* Calls work(context, part, scratch) for 0 .. parts - 1 on mk_lane_count threads at most, each of
+ * which has scratch memory of exec->lane_size floats. */
+typedef void mk_lane_work(void *context, size_t part, float *scratch);
+int mk_lane_count(const mk_exec *exec, const mk_pool *pool);
+void mk_run_lanes(const mk_exec *exec, mk_pool *pool, size_t parts, mk_lane_work *work,
+                  void *context);
+
+/* Panels of one part, when `shares` parts of a convolution by Winograd are not enough to keep all
+ * lanes busy. Parts that share tiles each evaluate them, so there are no more than that. */
+int mk_panel_grain(int panels, size_t shares, int lanes);
 
 #endif

@@ -82,3 +82,57 @@ size_t mk_winograd_scratch(const mk_kernels *kernels, const mk_winograd *op)
          (mk_winograd_plane(tiles, op->src_channels) +
           mk_winograd_plane(tiles, panels(kernels, op->channels) * kernels->panel));
 }
+
+/* ---- Gradient of the weights ----------------------------------------------------------------- */
+
+/* Time of the direct kernel over time by Winograd, one core, AVX2:
+ *
+ *   grid      channels    batch
+ *   128x128   16 to  16    16   1.7
+ *    64x64    32 to  32    16   2.1
+ *    64x64   128 to 128     1   3.3
+ *    32x32    48 to  48    16   2.1
+ *    32x32    64 to  64    16   2.5
+ *    16x16   128 to 128    16   2.8
+ *    16x16   256 to 256    16   2.5
+ *     8x8     96 to  96    16   2.2
+ *     8x8     96 to  96     8   1.8
+ *     8x8     96 to  96     2   0.9
+ *     8x8    128 to 512    16   2.5
+ *     5x5     96 to  96    16   0.8
+ *     4x4    128 to 128    16   1.4
+ *     4x4    128 to 128    64   2.6
+ *
+ * The sums of very wide layers would take much memory: 36 numbers a weight and thread. */
+bool mk_winograd_suits_gradient(const mk_kernels *kernels, int kernel, int stride,
+                                const mk_winograd *op)
+{
+  const double most_weights = 128 * 512, least_tiles = 16, least_used = 0.6;
+  if (!kernels->winograd_wgrad || kernel != 3 || stride != 1) return false;
+  if (op->src_channels < MK_WINOGRAD_CHANNELS || op->channels < MK_WINOGRAD_CHANNELS) return false;
+  mk_winograd tiled = *op;
+  tiled.tile = 4;
+  double tiles = (double)mk_winograd_tile_count(&tiled);
+  double outputs = (double)op->batch * op->dst_height * op->dst_width;
+  return (double)op->src_channels * op->channels <= most_weights && tiles >= least_tiles &&
+         outputs >= least_used * 16 * tiles;
+}
+
+/* Each group has sums to clear and to transform, which pays for enough tiles. */
+int mk_winograd_gradient_groups(const mk_winograd *op, int most)
+{
+  const size_t group_tiles = 64;
+  size_t groups = mk_winograd_tile_count(op) / group_tiles;
+  if (groups > (size_t)most) groups = (size_t)most;
+  if (groups > (size_t)op->batch) groups = (size_t)op->batch;
+  return groups < 1 ? 1 : (int)groups;
+}
+
+size_t mk_winograd_gradient_scratch(const mk_kernels *kernels, const mk_winograd *op)
+{
+  int width = panels(kernels, op->channels) * kernels->panel;
+  return (size_t)points(op->tile) *
+         (mk_winograd_plane(MK_WINOGRAD_GRADIENT_BLOCK, op->src_channels) +
+          mk_winograd_plane(MK_WINOGRAD_GRADIENT_BLOCK, width) +
+          mk_winograd_plane(op->src_channels, width));
+}

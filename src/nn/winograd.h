@@ -17,6 +17,18 @@ size_t mk_winograd_weight_count(const mk_kernels *kernels, int tile, int src_cha
 /* Tiles of one block, which one task evaluates at once: of op->batch images, or less of them. */
 size_t mk_winograd_block(const mk_kernels *kernels, const mk_winograd *op);
 
+/* Tiles that one task evaluates at once for the gradient of the weights. */
+enum { MK_WINOGRAD_GRADIENT_BLOCK = 48 };
+
+/* Whether the gradient of the weights is faster by Winograd. */
+bool mk_winograd_suits_gradient(const mk_kernels *kernels, int kernel, int stride,
+                                const mk_winograd *op);
+
+/* Into how many groups of images it is split, of which each adds up its tiles. */
+int mk_winograd_gradient_groups(const mk_winograd *op, int most);
+
+size_t mk_winograd_gradient_scratch(const mk_kernels *kernels, const mk_winograd *op);
+
 size_t mk_winograd_tile_count(const mk_winograd *op);
 
 /* Scratch memory of one thread, in floats. */

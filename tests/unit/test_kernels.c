@@ -395,10 +395,9 @@ static void run_winograd(trial *t, const mk_kernels *set, const mk_winograd *op,
   if (!guards_hold(scratch, size)) fail_msg("winograd of %s leaves its scratch memory", set->name);
 }
 
-static void try_winograd(trial *t, const mk_kernels *reference, const mk_kernels *set)
+static mk_winograd any_winograd(trial *t)
 {
   static const int sources[] = {16, 17, 23, 24, 31, 32, 33, 40, 64};
-  (void)reference;
   mk_winograd op = {.tile = coin(t) ? 2 : 4,
                     .batch = any(t, 1, 3),
                     .src_height = any(t, 1, 11),
@@ -406,17 +405,25 @@ static void try_winograd(trial *t, const mk_kernels *reference, const mk_kernels
                     .src_channels = sources[any(t, 0, 8)],
                     .pad_top = any(t, -1, 3),
                     .pad_left = any(t, -1, 3),
-                    .activation = any_activation(t),
                     .dst_height = any(t, 1, 11),
                     .dst_width = any(t, 1, 11),
                     .channels = any_channels(t)};
+  int widest = op.src_channels > op.channels ? op.src_channels : op.channels;
+  float *zeros = input(t, (size_t)widest);
+  memset(zeros, 0, (size_t)widest * sizeof(float));
+  op.zeros = zeros;
+  op.src = input(t, (size_t)(op.batch * op.src_height * op.src_width * op.src_channels));
+  return op;
+}
+
+static void try_winograd(trial *t, const mk_kernels *reference, const mk_kernels *set)
+{
+  (void)reference;
+  mk_winograd op = any_winograd(t);
+  op.activation = any_activation(t);
   op.accumulate = coin(t);
   if (op.accumulate) op.activation = MK_ACT_NONE;
   if (!op.accumulate && coin(t)) op.bias = input(t, (size_t)op.channels);
-  op.src = input(t, (size_t)(op.batch * op.src_height * op.src_width * op.src_channels));
-  float *zeros = input(t, (size_t)op.src_channels);
-  memset(zeros, 0, (size_t)op.src_channels * sizeof(float));
-  op.zeros = zeros;
   const float *weights = input(t, (size_t)(9 * op.src_channels * op.channels));
   op.packed = pack_winograd(t, set, &op, weights, coin(t));
 
@@ -445,6 +452,53 @@ static void try_winograd(trial *t, const mk_kernels *reference, const mk_kernels
     out.expected[i] = (float)sum;
   }
   assert_same(&out, set, "winograd", 9.0 * op.src_channels);
+}
+
+/* One gradient of a weight over some images, in fp64. */
+static double weight_gradient(const mk_winograd *op, const float *diff_dst, int k, int d, int c,
+                              int image_begin, int image_end)
+{
+  double sum = 0;
+  for (int n = image_begin; n < image_end; ++n) {
+    for (int i = 0; i < op->dst_height * op->dst_width; ++i) {
+      int sy = i / op->dst_width - op->pad_top + k / 3;
+      int sx = i % op->dst_width - op->pad_left + k % 3;
+      if (sy < 0 || sy >= op->src_height || sx < 0 || sx >= op->src_width) continue;
+      int src = (n * op->src_height + sy) * op->src_width + sx;
+      int dst = n * op->dst_height * op->dst_width + i;
+      sum += (double)op->src[src * op->src_channels + d] * (double)diff_dst[dst * op->channels + c];
+    }
+  }
+  return sum;
+}
+
+static void try_winograd_wgrad(trial *t, const mk_kernels *reference, const mk_kernels *set)
+{
+  (void)reference;
+  mk_winograd op = any_winograd(t);
+  op.tile = 4;
+  int pixels = op.dst_height * op.dst_width, panels = (op.channels + set->panel - 1) / set->panel;
+  const float *diff_dst = input(t, (size_t)(op.batch * pixels * op.channels));
+  size_t begin, end, first, last;
+  any_range(t, (size_t)op.batch, &begin, &end);
+  any_range(t, (size_t)panels, &first, &last);
+  int block = any(t, 1, 30), width = (int)(last - first) * set->panel;
+  size_t size = 36 * (mk_winograd_plane(block, op.src_channels) + mk_winograd_plane(block, width) +
+                      mk_winograd_plane(op.src_channels, width));
+  float *scratch = guarded(t, size);
+  for (size_t i = 0; i < size; ++i) scratch[i] = NAN;
+  output out = make_output(t, (size_t)(9 * op.src_channels * op.channels), true);
+  set->winograd_wgrad(&op, diff_dst, out.actual, scratch, block, (int)begin, (int)end, (int)first,
+                      (int)last);
+  if (!guards_hold(scratch, size)) fail_msg("winograd_wgrad of %s leaves its scratch", set->name);
+  for (size_t i = 0; i < out.count; ++i) {
+    int c = (int)(i % (size_t)op.channels), d = (int)(i / (size_t)op.channels) % op.src_channels;
+    size_t panel = (size_t)(c / set->panel);
+    if (panel < first || panel >= last) continue;
+    int k = (int)(i / (size_t)(op.src_channels * op.channels));
+    out.expected[i] = (float)weight_gradient(&op, diff_dst, k, d, c, (int)begin, (int)end);
+  }
+  assert_same(&out, set, "winograd_wgrad", (double)(op.batch * pixels));
 }
 
 /* ---- Windows --------------------------------------------------------------------------------- */
@@ -671,7 +725,7 @@ static void every_set_does_what_the_reference_does(void **state)
   static try *const tries[] = {try_gather_gemm, try_gather_dot, try_gather_wgrad,
                                try_long_wgrad,  try_depthwise,  try_depthwise_backward,
                                try_max_pool,    try_elements,   try_adam,
-                               try_channels,    try_winograd};
+                               try_channels,    try_winograd,   try_winograd_wgrad};
   const mk_kernels *sets[8];
   int count = mk_kernels_list(sets, 7);
   sets[count++] = &wide_kernels;

@@ -130,9 +130,17 @@ typedef struct mk_kernels {
   void (*winograd_pack)(const mk_winograd_weights *weights, float *packed);
   /* Tiles [tile_begin, tile_end) of batch * (tiles down) * (tiles across), panels [panel_begin,
    * panel_end). `scratch` is points * (mk_winograd_plane of source channels + that of the panels'
-   * channels) floats. The reference has neither of the two: it convolves directly. */
+   * channels) floats. The reference has none of the three: it convolves directly. */
   void (*winograd)(const mk_winograd *op, float *scratch, size_t tile_begin, size_t tile_end,
                    int panel_begin, int panel_end);
+  /* diff_weights [3][3][src_channels][channels] = gradient of the weights over images [image_begin,
+   * image_end), of the channels of panels [panel_begin, panel_end). Tiles of 4x4, `block` at once;
+   * op's packed, bias, activation and dst are not looked at. `scratch` is 36 * (mk_winograd_plane
+   * of block and source channels + that of block and panels' channels + that of source channels and
+   * panels' channels) floats. */
+  void (*winograd_wgrad)(const mk_winograd *op, const float *diff_dst, float *diff_weights,
+                         float *scratch, int block, int image_begin, int image_end, int panel_begin,
+                         int panel_end);
 
   /* Lines of dst. */
   void (*depthwise)(const mk_depthwise *op, int line_begin, int line_end);

@@ -743,6 +743,7 @@ const mk_kernels MK_SET = {
     .gather_wgrad = gather_wgrad,
     .winograd_pack = winograd_pack,
     .winograd = winograd,
+    .winograd_wgrad = winograd_wgrad,
     .depthwise = depthwise,
     .depthwise_backward_data = depthwise_backward_data,
     .depthwise_backward_weights = depthwise_backward_weights,

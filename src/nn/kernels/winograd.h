@@ -21,6 +21,8 @@ enum { MAX_POINTS = 6, CACHE_LINE = 16 /* floats */ };
 #define POINT_B 1.5f
 #define A2 (POINT_A * POINT_A)
 #define B2 (POINT_B * POINT_B)
+#define SCALE_A (1 / (2 * A2 * (A2 - B2)))
+#define SCALE_B (1 / (2 * B2 * (B2 - A2)))
 
 /* out = B' in */
 INLINE void transform_source(const int m, vf out[MAX_POINTS], const vf in[MAX_POINTS])
@@ -53,9 +55,8 @@ INLINE void transform_kernel(const int m, vf out[MAX_POINTS], const vf in[3])
     out[3] = in[2];
     return;
   }
-  const float scale_a = 1 / (2 * A2 * (A2 - B2)), scale_b = 1 / (2 * B2 * (B2 - A2));
-  const vf even_a = scale_a * (in[0] + A2 * in[2]), odd_a = scale_a * POINT_A * in[1];
-  const vf even_b = scale_b * (in[0] + B2 * in[2]), odd_b = scale_b * POINT_B * in[1];
+  const vf even_a = SCALE_A * (in[0] + A2 * in[2]), odd_a = SCALE_A * POINT_A * in[1];
+  const vf even_b = SCALE_B * (in[0] + B2 * in[2]), odd_b = SCALE_B * POINT_B * in[1];
   out[0] = 1 / (A2 * B2) * in[0];
   out[1] = even_a + odd_a;
   out[2] = even_a - odd_a;
@@ -80,10 +81,35 @@ INLINE void transform_products(const int m, vf out[4], const vf in[MAX_POINTS])
   out[3] = (A2 * POINT_A) * odd_a + (B2 * POINT_B) * odd_b + in[5];
 }
 
+/* out = A in: the gradient of products from that of outputs. */
+INLINE void transform_outputs(vf out[MAX_POINTS], const vf in[4])
+{
+  const vf even_a = in[0] + A2 * in[2], odd_a = POINT_A * (in[1] + A2 * in[3]);
+  const vf even_b = in[0] + B2 * in[2], odd_b = POINT_B * (in[1] + B2 * in[3]);
+  out[0] = in[0];
+  out[1] = even_a + odd_a;
+  out[2] = even_a - odd_a;
+  out[3] = even_b + odd_b;
+  out[4] = even_b - odd_b;
+  out[5] = in[3];
+}
+
+/* out = G' in: the gradient of weights from that of their points. */
+INLINE void transform_points(vf out[3], const vf in[MAX_POINTS])
+{
+  const vf even_a = SCALE_A * (in[1] + in[2]), odd_a = SCALE_A * POINT_A * (in[1] - in[2]);
+  const vf even_b = SCALE_B * (in[3] + in[4]), odd_b = SCALE_B * POINT_B * (in[3] - in[4]);
+  out[0] = 1 / (A2 * B2) * in[0] + even_a + even_b;
+  out[1] = odd_a + odd_b;
+  out[2] = A2 * even_a + B2 * even_b + in[5];
+}
+
 #undef POINT_A
 #undef POINT_B
 #undef A2
 #undef B2
+#undef SCALE_A
+#undef SCALE_B
 
 /* ---- Weights --------------------------------------------------------------------------------- */
 
@@ -181,8 +207,10 @@ INLINE void source_tile(const mk_winograd *op, const int m, position at, float *
     {
       vf in[MAX_POINTS];
       UNROLL for (int y = 0; y < side; ++y) in[y] = load(pixels[y][x] + c);
-      UNROLL for (int y = 0; x >= 2 && y < side; ++y)
-          __builtin_prefetch(pixels[y][x] + (size_t)m * channels + c);
+      if (x >= 2) {
+        UNROLL for (int y = 0; y < side; ++y)
+            __builtin_prefetch(pixels[y][x] + (size_t)m * channels + c);
+      }
       transform_source(m, columns[x], in);
     }
     UNROLL for (int y = 0; y < side; ++y)
@@ -344,4 +372,148 @@ static void winograd(const mk_winograd *op, float *scratch, size_t tile_begin, s
     winograd_block(op, 2, scratch, tile_begin, tile_end, panel_begin, panel_end);
   else
     winograd_block(op, 4, scratch, tile_begin, tile_end, panel_begin, panel_end);
+}
+
+/* ---- Gradient of the weights ----------------------------------------------------------------- */
+
+/* y = A' [(G g) (B' d)] A gives the gradient of g as G' [(A dy A') (B' d)] G: again products point
+ * by point, here summed over tiles. */
+
+/* The first `count` of LANES floats, then zeros. */
+INLINE vf load_some(const float *p, int count)
+{
+  vf values = {0};
+  if (count >= LANES) return load(p);
+  if (count > 0) memcpy(&values, p, (size_t)count * sizeof(float));
+  return values;
+}
+
+/* Writes the 36 points of a tile's gradient, `plane` apart, for `width` channels from `channel`,
+ * with zeros beyond the last channel. */
+static void gradient_tile(const mk_winograd *op, position at, const float *diff_dst, float *points,
+                          size_t plane, int channel, int width)
+{
+  const float *pixels[4][4];
+  size_t channels = (size_t)op->channels;
+  for (int i = 0; i < 4; ++i) {
+    size_t line = (size_t)at.n * (size_t)op->dst_height + (size_t)(at.i + i);
+    for (int j = 0; j < 4; ++j) {
+      bool inside = at.i + i < op->dst_height && at.j + j < op->dst_width;
+      size_t pixel = line * (size_t)op->dst_width + (size_t)(at.j + j);
+      pixels[i][j] = inside ? diff_dst + pixel * channels : op->zeros;
+    }
+  }
+  for (int c = 0; c < width; c += LANES) {
+    int valid = op->channels - channel - c;
+    vf columns[4][MAX_POINTS];
+    UNROLL for (int x = 0; x < 4; ++x)
+    {
+      vf in[4];
+      UNROLL for (int y = 0; y < 4; ++y) in[y] = load_some(pixels[y][x] + channel + c, valid);
+      transform_outputs(columns[x], in);
+    }
+    UNROLL for (int y = 0; y < 6; ++y)
+    {
+      vf in[4], out[MAX_POINTS];
+      UNROLL for (int x = 0; x < 4; ++x) in[x] = columns[x][y];
+      transform_outputs(out, in);
+      UNROLL for (int x = 0; x < 6; ++x)
+          store(points + (size_t)(y * 6 + x) * plane + (size_t)c, out[x]);
+    }
+  }
+}
+
+/* Adds to MR rows of sums, but for the first `skip`, the products of source channels with one
+ * panel, summed over tiles. */
+INLINE void gradient_products(int tiles, const float *src, size_t src_stride, const float *diff,
+                              float *sums, size_t stride, int skip)
+{
+  vf acc[MR][NV];
+  UNROLL for (int r = 0; r < MR; ++r)
+  {
+    UNROLL for (int v = 0; v < NV; ++v) acc[r][v] = (vf){0};
+  }
+  for (int t = 0; t < tiles; ++t, src += src_stride, diff += stride) {
+    vf w[NV];
+    UNROLL for (int v = 0; v < NV; ++v) w[v] = load(diff + v * LANES);
+    UNROLL for (int r = 0; r < MR; ++r)
+    {
+      const vf x = splat(src[r]);
+      UNROLL for (int v = 0; v < NV; ++v) acc[r][v] += x * w[v];
+    }
+  }
+  UNROLL for (int r = 0; r < MR; ++r)
+  {
+    if (r < skip) continue;
+    float *sum = sums + (size_t)r * stride;
+    UNROLL for (int v = 0; v < NV; ++v) store(sum + v * LANES, load(sum + v * LANES) + acc[r][v]);
+  }
+}
+
+/* Source channels count in rows of tiles, the last of which overlaps the one before. */
+static void gradient_point(int tiles, int depth, int width, const float *src, const float *diff,
+                           float *sums)
+{
+  for (int c = 0; c < width; c += NR) {
+    for (int d = 0; d < depth; d += MR) {
+      int start = d + MR <= depth ? d : depth - MR;
+      gradient_products(tiles, src + start, (size_t)depth, diff + c,
+                        sums + (size_t)start * (size_t)width + c, (size_t)width, d - start);
+    }
+  }
+}
+
+/* Sets the gradient of the weights of one source channel from its points. */
+static void kernel_gradient(const mk_winograd *op, float *diff_weights, const float *points,
+                            size_t plane, int channel, int width)
+{
+  size_t tap = (size_t)op->src_channels * (size_t)op->channels;
+  for (int c = 0; c < width && channel + c < op->channels; c += LANES) {
+    vf columns[MAX_POINTS][3];
+    UNROLL for (int x = 0; x < 6; ++x)
+    {
+      vf in[MAX_POINTS];
+      UNROLL for (int y = 0; y < 6; ++y) in[y] =
+          load(points + (size_t)(y * 6 + x) * plane + (size_t)c);
+      transform_points(columns[x], in);
+    }
+    int valid = op->channels - channel - c;
+    for (int y = 0; y < 3; ++y) {
+      vf in[MAX_POINTS], out[3];
+      UNROLL for (int x = 0; x < 6; ++x) in[x] = columns[x][y];
+      transform_points(out, in);
+      for (int x = 0; x < 3; ++x)
+        memcpy(diff_weights + (size_t)(y * 3 + x) * tap + (size_t)(channel + c), &out[x],
+               (size_t)(valid < LANES ? valid : LANES) * sizeof(float));
+    }
+  }
+}
+
+static void winograd_wgrad(const mk_winograd *op, const float *diff_dst, float *diff_weights,
+                           float *scratch, int block, int image_begin, int image_end,
+                           int panel_begin, int panel_end)
+{
+  enum { SIDE = 6, POINTS_2D = SIDE * SIDE };
+  int depth = op->src_channels, channel = panel_begin * NR, width = (panel_end - panel_begin) * NR;
+  size_t src_plane = mk_winograd_plane(block, depth), diff_plane = mk_winograd_plane(block, width);
+  size_t sum_plane = mk_winograd_plane(depth, width);
+  float *src = scratch, *diff = src + POINTS_2D * src_plane, *sums = diff + POINTS_2D * diff_plane;
+  size_t image = (size_t)((op->dst_height + 3) / 4) * (size_t)((op->dst_width + 3) / 4);
+  size_t end = (size_t)image_end * image;
+
+  memset(sums, 0, POINTS_2D * sum_plane * sizeof *sums);
+  for (size_t first = (size_t)image_begin * image; first < end; first += (size_t)block) {
+    int tiles = end - first < (size_t)block ? (int)(end - first) : block;
+    for (int t = 0; t < tiles; ++t) {
+      position at = tile_position(op, first + (size_t)t);
+      source_tile(op, 4, at, src + (size_t)t * (size_t)depth, src_plane);
+      gradient_tile(op, at, diff_dst, diff + (size_t)t * (size_t)width, diff_plane, channel, width);
+    }
+    for (size_t p = 0; p < POINTS_2D; ++p)
+      gradient_point(tiles, depth, width, src + p * src_plane, diff + p * diff_plane,
+                     sums + p * sum_plane);
+  }
+  for (int d = 0; d < depth; ++d)
+    kernel_gradient(op, diff_weights + (size_t)d * (size_t)op->channels,
+                    sums + (size_t)d * (size_t)width, sum_plane, channel, width);
 }
