@@ -387,6 +387,31 @@ typedef struct mkd_metrics {
 MKD_API mkd_status mkd_evaluation_metrics(const mkd_evaluation *evaluation, const char *kind,
                                           mkd_metrics *metrics);
 
+/* ---- Measuring ------------------------------------------------------------------------------- */
+
+/* What one part of scoring an image takes. */
+typedef struct mkd_measurement {
+  const char *name; /* "expert", "conv 3x3/1 64x64x128 to 128", ...; valid during the call */
+  double ms;        /* wall-clock milliseconds, median of several runs */
+  double gflop;     /* 1e9 floating-point operations, a multiply-add as two; 0 = not counted */
+} mkd_measurement;
+
+typedef void mkd_measure_report(void *context, const mkd_measurement *measurement);
+
+/* The stages of scoring `image` in a session with these options (NULL = defaults): "resize",
+ * "expert", "cloner", "score" and, unless there is none, "map". */
+MKD_API mkd_status mkd_measure_stages(const mkd_detector *detector, const mkd_image *image,
+                                      const mkd_session_options *options,
+                                      mkd_measure_report *report, void *context);
+
+/* Every convolution and pool of both networks, alone; those of the same shape once. 0 threads = one
+ * a core. */
+MKD_API mkd_status mkd_measure_layers(const mkd_detector *detector, int threads,
+                                      mkd_measure_report *report, void *context);
+
+/* GFLOP/s of multiply-adds in registers, with the instruction set in use. */
+MKD_API mkd_status mkd_measure_peak(double *gflops, int threads);
+
 /* ---- Demonstration data ---------------------------------------------------------------------- */
 
 /* Writes a small made-up data set in MVTec AD layout to `folder`, which must not exist or be empty:

@@ -250,6 +250,21 @@ class EndToEnd(ProgramTest):
         threshold = re.search(r"(?m)^threshold +(\S+)", summary).group(1)
         self.assertAlmostEqual(json.loads(done.stdout)["threshold"], float(threshold), places=3)
 
+    def test_bench(self):
+        image = next((self.data / "test").rglob("*.png"))
+        text = self.expect(0, "bench", self.model, image).stdout.decode()
+        times = re.findall(r"(?m)^(\S.*?) +([0-9.]+) ms(?: +([0-9.]+) GFLOP/s)?", text)
+        names = [name for name, _, _ in times]
+        stages = ["decode", "resize", "expert", "cloner", "score", "map"]
+        self.assertEqual(names[: len(stages)], stages)
+        self.assertEqual(len(set(names)), len(names))
+        rates = {name: rate for name, _, rate in times}
+        for name in ["expert", "cloner", "conv 3x3/2 64x64x3 to 32", "depthwise 3x3/1 32x32x32"]:
+            self.assertGreater(float(rates[name]), 0.1, name)
+        expert, alone = dict(t[:2] for t in times)["expert"], "conv 3x3/2 64x64x3 to 32"
+        self.assertLess(float(dict(t[:2] for t in times)[alone]), float(expert))
+        self.assertRegex(text, r"(?m)^peak +[0-9.]+ GFLOP/s, 1 thread$")
+
     def test_info(self):
         for file in [self.model, self.env["MKD_EXPERT"]]:
             description = json.loads(self.expect(0, "info", file, "--format", "json").stdout)

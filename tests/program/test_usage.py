@@ -8,7 +8,7 @@ import unittest
 
 from program import ProgramTest, main
 
-VERBS = ["train", "score", "eval", "calibrate", "import", "info", "demo-data"]
+VERBS = ["train", "score", "eval", "calibrate", "import", "info", "bench", "demo-data"]
 
 # Command line, and what the message must name.
 WRONG = [
@@ -54,6 +54,7 @@ WRONG = [
     (["calibrate", "model", "data"], "-o MODEL2"),
     (["import", "source"], "-o EXPERT"),
     (["info"], "FILE"),
+    (["bench", "model"], "IMAGE"),
     (["demo-data"], "DIR"),
     (["demo-data", "x", "--seed", "1e3"], "1e3"),
 ]
@@ -101,6 +102,7 @@ class Usage(ProgramTest):
         output = self.folder / "out"
         for arguments in [
             ["info", absent],
+            ["bench", bad, absent],
             ["info", bad],
             ["info", empty],
             ["score", absent, empty],
