@@ -65,6 +65,7 @@ typedef struct {
   mk_localizer *localizer;
   uint16_t *input;
   float *map, *grown;
+  mk_scratch scratch;
 } stages;
 
 static void fill_input(const stages *s)
@@ -74,9 +75,10 @@ static void fill_input(const stages *s)
 
 static mkd_status run_resize(void *context, double *ms)
 {
-  const stages *s = context;
+  stages *s = context;
   double start = milliseconds();
-  MK_TRY(mk_input_read(s->input, &s->detector->input, s->image));
+  mk_scratch_reset(&s->scratch);
+  MK_TRY(mk_input_read(s->input, &s->detector->input, s->image, &s->scratch));
   fill_input(s);
   *ms = milliseconds() - start;
   return MKD_OK;
@@ -117,13 +119,15 @@ static mkd_status run_inspect(void *context, double *ms)
 /* SmoothGrad changes the input, so that every run starts from a new inspection. */
 static mkd_status run_map(void *context, double *ms)
 {
-  const stages *s = context;
+  stages *s = context;
   const mkd_detector *d = s->detector;
   fill_input(s);
   mk_inspect(s->inspector);
   double start = milliseconds();
   MK_TRY(mk_localize(s->map, s->localizer, s->inspector, s->localize, &d->calibration));
-  MK_TRY(mk_input_map_to_image(s->grown, s->image->width, s->image->height, s->map, &d->input));
+  mk_scratch_reset(&s->scratch);
+  MK_TRY(mk_input_map_to_image(s->grown, s->image->width, s->image->height, s->map, &d->input,
+                               &s->scratch));
   *ms = milliseconds() - start;
   return MKD_OK;
 }
@@ -149,6 +153,7 @@ static void stages_free(stages *s)
   mk_free(s->input);
   mk_free(s->map);
   mk_free(s->grown);
+  mk_scratch_free(&s->scratch);
 }
 
 static mkd_status measure_stages(stages *s, mkd_measure_report *report, void *context)
@@ -231,7 +236,7 @@ static mkd_status measure_alone(mkd_measurement *m, const mk_graph *graph, mk_sh
   const int output = 1;
   mk_exec_options options = {.batch = 1, .height = src.height, .width = src.width};
   MK_TRY(count_gflop(&m->gflop, graph, src.height, src.width));
-  MK_TRY(mk_net_create(&net, graph, mk_kernels_best(), false));
+  MK_TRY(mk_net_create(&net, graph, mk_kernels_best()));
   mkd_status status = mk_exec_create(&s.exec, net, &output, 1, &options);
   if (status == MKD_OK) status = median(&m->ms, run_single, &s);
   mk_exec_destroy(s.exec);
