@@ -19,7 +19,8 @@ rm -rf "$demo"
 mkdir -p "$demo"
 step "[4/6] Making demonstration data: fabric, with flaws in the test images" \
   "$mkd" demo-data "$demo/data"
-step "[5/6] Training on normal fabric (about a minute)" "$mkd" train "$demo/data" -o "$demo/fabric.mkd"
+echo "[5/6] Training on normal fabric (about a minute)"
+"$mkd" train "$demo/data" -o "$demo/fabric.mkd"
 echo "[6/6] Evaluating, and drawing where the flaws are"
 "$mkd" eval "$demo/fabric.mkd" "$demo/data" --overlays "$demo/overlays" -q >"$demo/metrics.txt"
 
