@@ -268,7 +268,8 @@ typedef struct mkd_calibrate_options {
 
 MKD_API mkd_calibrate_options mkd_calibrate_options_default(void);
 
-/* A new detector with the same networks and a threshold from other normal images. */
+/* A new detector with the same networks; the scale of its scores and its threshold come from other
+ * normal images, which must not have been trained on. */
 MKD_API mkd_status mkd_detector_calibrate(mkd_detector **calibrated, const mkd_detector *detector,
                                           mkd_image_source normal,
                                           const mkd_calibrate_options *options);
@@ -375,7 +376,7 @@ typedef struct mkd_metrics {
   mkd_interval image_auroc;
   double image_ap, image_f1_max, image_f1_threshold;
   double tpr_at_fpr_1, tpr_at_fpr_5; /* detection rate at 1 % and 5 % false alarms */
-  double pixel_auroc_all;            /* pixels of all test images */
+  double pixel_auroc_all;            /* pixels of all images, but anomalous ones without mask */
   double pixel_auroc_anomalous;      /* pixels of anomalous images only */
   double aupro_30, aupro_5;          /* area under per-region overlap to FPR 0.3 and 0.05 */
   double pixel_f1_max, pixel_f1_threshold, pixel_ap;

@@ -102,22 +102,6 @@ mkd_status mk_detector_copy(mkd_detector **out, const mkd_detector *detector)
   return MKD_OK;
 }
 
-mkd_status mk_calibration_copy(mk_calibration *copy, const mk_calibration *from)
-{
-  *copy = *from;
-  copy->scores = copy->map_maxima = NULL;
-  size_t bytes = from->held_out * sizeof(double);
-  mkd_status status = mk_alloc(&copy->scores, from->held_out, sizeof(double));
-  if (status == MKD_OK) status = mk_alloc(&copy->map_maxima, from->held_out, sizeof(double));
-  if (status != MKD_OK) {
-    mk_calibration_free(copy);
-    return status;
-  }
-  memcpy(copy->scores, from->scores, bytes);
-  memcpy(copy->map_maxima, from->map_maxima, bytes);
-  return MKD_OK;
-}
-
 void mk_calibration_free(mk_calibration *calibration)
 {
   mk_free(calibration->scores);

@@ -57,6 +57,5 @@ mkd_status mk_detector_finish(mkd_detector *detector);
 /* Networks, recipe and provenance; the calibration of the copy is empty. */
 mkd_status mk_detector_copy(mkd_detector **copy, const mkd_detector *detector);
 
-mkd_status mk_calibration_copy(mk_calibration *copy, const mk_calibration *calibration);
 void mk_calibration_free(mk_calibration *calibration);
 #endif
