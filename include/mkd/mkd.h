@@ -16,7 +16,8 @@
  *   mkd_expert    a pre-trained network; never changes once loaded
  *   mkd_detector  expert + cloner + calibration: what a model file holds; never changes
  *   mkd_session   working memory to score images with one detector; one thread at a time
- *   mkd_dataset   the images of a folder, sorted, with their masks when it has the MVTec AD layout
+ *   mkd_dataset   the images of a folder, sorted, with their masks when it has the MVTec AD layout;
+ *                 or those of a public data set, with their labels
  *
  * One detector serves any number of sessions in any number of threads. It has to outlive them.
  *
@@ -179,20 +180,41 @@ typedef enum mkd_split {
 } mkd_split;
 
 typedef struct mkd_dataset_item {
-  const char *path; /* of the image */
-  const char *kind; /* "good", or the kind of defect; "" when not known (MKD_SPLIT_ALL) */
-  bool anomalous;   /* the kind of a defect */
+  const char *path; /* of the image; FILE#N when a file holds many, N from 0 */
+  const char *kind; /* "good", or the kind of defect; "" when not known (MKD_SPLIT_ALL); the name of
+                       the class where there are classes */
+  bool anomalous;   /* the kind of a defect or disease */
   const char *mask; /* path of the ground-truth mask, or NULL */
 } mkd_dataset_item;
 
 /* Lists the images of a folder (or one image file), sorted by path. Each mask is paired by the name
  * of its image: <name>_mask.* or <name>.*; a mask that belongs to no image is an error. */
 MKD_API mkd_status mkd_dataset_open(mkd_dataset **dataset, const char *folder, mkd_split split);
+
+/* Layouts of public data sets. MNIST to OCT have the splits TRAIN and TEST, each with all classes;
+ * brain MRI and head CT are not split: MKD_SPLIT_ALL. IDX and binary files may be gzipped. */
+typedef enum mkd_layout {
+  MKD_LAYOUT_FOLDER,        /* what mkd_dataset_open reads */
+  MKD_LAYOUT_MNIST,         /* IDX files, train-* and t10k-*; kinds "0" to "9" */
+  MKD_LAYOUT_FASHION_MNIST, /* the same; kinds "t-shirt/top" to "ankle boot" */
+  MKD_LAYOUT_CIFAR_10,      /* binary version: data_batch*.bin or train*.bin, and test*.bin; kinds
+                               "airplane" to "truck" */
+  MKD_LAYOUT_OCT,           /* retinal OCT: folders train and test, each with NORMAL, CNV, DME and
+                               DRUSEN; all but NORMAL are anomalous */
+  MKD_LAYOUT_BRAIN_MRI,     /* folders no and yes; yes is anomalous */
+  MKD_LAYOUT_HEAD_CT        /* labels.csv with columns id and hemorrhage, and below the same folder
+                               images with numbers for names; kinds "normal" and "hemorrhage" */
+} mkd_layout;
+
+MKD_API mkd_status mkd_dataset_open_layout(mkd_dataset **dataset, const char *folder,
+                                           mkd_layout layout, mkd_split split);
+
 MKD_API size_t mkd_dataset_count(const mkd_dataset *dataset);
 MKD_API mkd_dataset_item mkd_dataset_get(const mkd_dataset *dataset, size_t index);
 MKD_API void mkd_dataset_destroy(mkd_dataset *dataset);
 
-/* A source that decodes the data set's files on demand. Lives as long as the data set. */
+/* A source that decodes the data set's files on demand, but files that hold many images, which are
+ * in memory since the data set was opened. Lives as long as the data set. */
 MKD_API mkd_image_source mkd_dataset_source(const mkd_dataset *dataset);
 
 /* ---- Training -------------------------------------------------------------------------------- */

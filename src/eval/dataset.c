@@ -1,37 +1,13 @@
-/* mkd_dataset of the public header: which images a folder holds, and which mask goes with which. */
+/* mkd_dataset of the public header, whatever layout it is read from. */
+#include "eval/dataset.h"
+
 #include "core/file.h"
 #include "core/memory.h"
 #include "eval/walk.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-
-#define LAYOUT                                                                                     \
-  "expected the layout of MVTec AD: train/good/*, test/good/*, test/<kind of defect>/*, and, if "  \
-  "there are masks, ground_truth/<kind of defect>/<name>_mask.*"
-
-typedef struct {
-  char *path, *kind, *mask; /* mask may be NULL */
-  bool anomalous;
-} entry;
-
-struct mkd_dataset {
-  entry *entries;
-  size_t count;
-};
-
-/* An image by the name that its mask refers to: the path below test/, without extension. */
-typedef struct {
-  char *stem;
-  size_t image;
-} named;
-
-typedef struct {
-  named *items; /* sorted by stem */
-  size_t count;
-} name_index;
 
 void mkd_dataset_destroy(mkd_dataset *dataset)
 {
@@ -42,6 +18,7 @@ void mkd_dataset_destroy(mkd_dataset *dataset)
     mk_free(dataset->entries[i].mask);
   }
   mk_free(dataset->entries);
+  mk_free(dataset->pixels);
   mk_free(dataset);
 }
 
@@ -53,7 +30,7 @@ size_t mkd_dataset_count(const mkd_dataset *dataset)
 mkd_dataset_item mkd_dataset_get(const mkd_dataset *dataset, size_t index)
 {
   if (index >= dataset->count) return (mkd_dataset_item){0};
-  const entry *e = &dataset->entries[index];
+  const mk_dataset_entry *e = &dataset->entries[index];
   return (mkd_dataset_item){e->path, e->kind, e->anomalous, e->mask};
 }
 
@@ -62,6 +39,13 @@ static mkd_status source_get(void *context, size_t index, mkd_image *image, void
   const mkd_dataset *dataset = context;
   if (index >= dataset->count)
     return mk_fail(MKD_ERROR_ARGUMENT, "image %zu is not in 0 .. %zu", index, dataset->count - 1);
+  if (dataset->pixels) {
+    size_t size = dataset->shape.stride * (size_t)dataset->shape.height;
+    *image = dataset->shape;
+    image->data = dataset->pixels + index * size;
+    *handle = NULL;
+    return MKD_OK;
+  }
   mkd_picture *picture;
   MK_TRY(mkd_picture_load(&picture, dataset->entries[index].path, NULL));
   *image = *mkd_picture_image(picture);
@@ -81,298 +65,126 @@ mkd_image_source mkd_dataset_source(const mkd_dataset *dataset)
   return (mkd_image_source){dataset->count, source_get, source_release, (void *)dataset};
 }
 
-/* ---- Lists of images without masks ----------------------------------------------------------- */
+/* ---- Making one ------------------------------------------------------------------------------ */
 
-/* Takes the paths out of the list. */
-static mkd_status take_paths(mkd_dataset *dataset, mk_list *paths, const char *kind)
+/* Room for `more` entries. */
+static mkd_status reserve(mkd_dataset *dataset, size_t more)
 {
-  MK_TRY(mk_alloc(&dataset->entries, paths->count, sizeof *dataset->entries));
-  dataset->count = paths->count;
-  for (size_t i = 0; i < paths->count; ++i) {
-    dataset->entries[i].path = paths->items[i];
-    paths->items[i] = NULL;
-  }
-  for (size_t i = 0; i < dataset->count; ++i) MK_TRY(mk_text_copy(&dataset->entries[i].kind, kind));
+  size_t needed, capacity = dataset->capacity ? dataset->capacity : 16;
+  if (!mk_add(dataset->count, more, &needed)) return mk_fail_memory(SIZE_MAX);
+  if (needed <= dataset->capacity) return MKD_OK;
+  while (capacity < needed) capacity = capacity <= SIZE_MAX / 2 ? 2 * capacity : needed;
+  MK_TRY(mk_grow(&dataset->entries, dataset->count, capacity, sizeof *dataset->entries));
+  dataset->capacity = capacity;
   return MKD_OK;
 }
 
-static mkd_status open_all(mkd_dataset *dataset, const char *folder, const char *kind)
+mkd_status mk_dataset_add(mkd_dataset *dataset, const char *path, const char *kind, bool anomalous)
+{
+  MK_TRY(reserve(dataset, 1));
+  mk_dataset_entry *e = &dataset->entries[dataset->count++]; /* zero, so half of it can be freed */
+  e->anomalous = anomalous;
+  MK_TRY(mk_text_copy(&e->path, path));
+  return mk_text_copy(&e->kind, kind);
+}
+
+mkd_status mk_dataset_add_folder(mkd_dataset *dataset, const char *folder, const char *kind,
+                                 bool anomalous)
 {
   mk_list paths = {0};
   mkd_status status = mk_walk_images(&paths, folder);
-  if (status == MKD_OK) status = take_paths(dataset, &paths, kind);
+  for (size_t i = 0; status == MKD_OK && i < paths.count; ++i)
+    status = mk_dataset_add(dataset, paths.items[i], kind, anomalous);
   mk_list_free(&paths);
   return status;
 }
 
-static mkd_status open_file(mkd_dataset *dataset, const char *path, mkd_split split)
+/* Room for the pixels of `more` images. */
+static mkd_status reserve_pixels(mkd_dataset *dataset, size_t more)
 {
-  if (split == MKD_SPLIT_TEST)
-    return mk_fail(MKD_ERROR_DATA, "%s: is a file, which tells no label; " LAYOUT, path);
-  MK_TRY(mk_alloc(&dataset->entries, 1, sizeof *dataset->entries));
-  dataset->count = 1;
-  MK_TRY(mk_text_copy(&dataset->entries[0].path, path));
-  return mk_text_copy(&dataset->entries[0].kind, split == MKD_SPLIT_TRAIN ? "good" : "");
+  size_t size = dataset->shape.stride * (size_t)dataset->shape.height, count, old, bytes;
+  if (!mk_mul(dataset->count, size, &old) || !mk_add(dataset->count, more, &count) ||
+      !mk_mul(count, size, &bytes))
+    return mk_fail_memory(SIZE_MAX);
+  return mk_grow(&dataset->pixels, old, bytes, 1);
 }
 
-/* ---- Training images ------------------------------------------------------------------------- */
-
-static mkd_status is_folder_in(bool *yes, const char *folder, const char *name)
+mkd_status mk_dataset_add_packed(mkd_dataset *dataset, const mk_packed_images *images)
 {
-  char *path;
-  MK_TRY(mk_path_join(&path, folder, name));
-  *yes = mk_is_folder(path);
-  mk_free(path);
-  return MKD_OK;
-}
-
-/* Appends ", name" to `*text`, and "..." in place of the names after the tenth. */
-static mkd_status append_category(char **text, size_t count, const char *name)
-{
-  enum { SHOWN = 10 };
-  if (count > SHOWN) return MKD_OK;
-  char *longer;
-  MK_TRY(mk_text_format(&longer, "%s%s%s", *text ? *text : "", *text ? ", " : "",
-                        count == SHOWN ? "..." : name));
-  mk_free(*text);
-  *text = longer;
-  return MKD_OK;
-}
-
-/* Training on all categories at once, test images and masks included, is never what is meant. */
-static mkd_status refuse_categories(const char *folder)
-{
-  mk_list names = {0};
-  char *found = NULL, *example = NULL;
-  size_t count = 0;
-  mkd_status status = mk_list_folder(&names, folder);
-  for (size_t i = 0; status == MKD_OK && i < names.count; ++i) {
+  for (size_t i = 0; i < images->count; ++i) {
+    if (images->labels[i * images->label_step] >= images->kind_count)
+      return mk_fail(MKD_ERROR_FILE, "%s: image %zu has the label %d; expected 0 .. %zu",
+                     images->file, i, images->labels[i * images->label_step],
+                     images->kind_count - 1);
+  }
+  MK_TRY(reserve(dataset, images->count));
+  MK_TRY(reserve_pixels(dataset, images->count));
+  size_t size = dataset->shape.stride * (size_t)dataset->shape.height;
+  for (size_t i = 0; i < images->count; ++i) {
     char *path;
-    bool is_category = false;
-    status = mk_path_join(&path, folder, names.items[i]);
-    if (status != MKD_OK) break;
-    status = is_folder_in(&is_category, path, "train/good");
-    if (status == MKD_OK && is_category) {
-      status = append_category(&found, count++, names.items[i]);
-      if (!example) {
-        example = path;
-        path = NULL;
-      }
-    }
+    MK_TRY(mk_text_format(&path, "%s#%zu", images->file, i));
+    memcpy(dataset->pixels + dataset->count * size, images->pixels + i * images->pixel_step, size);
+    mkd_status status =
+        mk_dataset_add(dataset, path, images->kinds[images->labels[i * images->label_step]], false);
     mk_free(path);
+    if (status != MKD_OK) return status;
   }
-  if (status == MKD_OK && count > 0)
-    status = mk_fail(MKD_ERROR_DATA,
-                     "%s: holds data sets in MVTec AD layout (%s); name one, for "
-                     "example %s",
-                     folder, found, example);
-  mk_list_free(&names);
-  mk_free(found);
-  mk_free(example);
-  return status;
+  return MKD_OK;
 }
 
-static mkd_status open_train(mkd_dataset *dataset, const char *folder)
+/* ---- Opening --------------------------------------------------------------------------------- */
+
+static mkd_status read_classes(mkd_dataset *dataset, const char *folder, mkd_layout layout,
+                               mkd_split split)
 {
-  bool train, good, masks, test_good;
-  MK_TRY(is_folder_in(&train, folder, "train"));
-  MK_TRY(is_folder_in(&good, folder, "train/good"));
-  if (good) {
-    char *path;
-    MK_TRY(mk_path_join(&path, folder, "train/good"));
-    mkd_status status = open_all(dataset, path, "good");
-    mk_free(path);
-    return status;
-  }
-  if (train)
-    return mk_fail(MKD_ERROR_DATA,
-                   "%s: has a folder train, but no train/good; put the normal "
-                   "images there, or name a folder of normal images",
+  static const char *const digits[] = {"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"};
+  static const char *const clothes[] = {"t-shirt/top", "trouser",   "pullover", "dress",
+                                        "coat",        "sandal",    "shirt",    "sneaker",
+                                        "bag",         "ankle boot"};
+  if (split != MKD_SPLIT_TRAIN && split != MKD_SPLIT_TEST)
+    return mk_fail(MKD_ERROR_ARGUMENT, "%s: this layout has the splits train and test only",
                    folder);
-  MK_TRY(is_folder_in(&masks, folder, "ground_truth"));
-  MK_TRY(is_folder_in(&test_good, folder, "test/good"));
-  if (masks || test_good)
-    return mk_fail(MKD_ERROR_DATA,
-                   "%s: has test images, but no train/good; put the normal images "
-                   "there, or name a folder of normal images",
-                   folder);
-  MK_TRY(refuse_categories(folder));
-  return open_all(dataset, folder, "good");
+  if (layout == MKD_LAYOUT_CIFAR_10) return mk_dataset_read_cifar10(dataset, folder, split);
+  if (layout == MKD_LAYOUT_OCT) return mk_dataset_read_oct(dataset, folder, split);
+  return mk_dataset_read_idx(dataset, folder, split, layout == MKD_LAYOUT_MNIST ? digits : clothes);
 }
 
-/* ---- Test images and their masks ------------------------------------------------------------- */
-
-/* Length of a path without the extension of its last name. */
-static size_t stem_length(const char *path)
+static mkd_status read_unsplit(mkd_dataset *dataset, const char *folder, mkd_layout layout,
+                               mkd_split split)
 {
-  const char *dot = strrchr(path, '.');
-  return dot ? (size_t)(dot - path) : strlen(path);
+  if (split != MKD_SPLIT_ALL)
+    return mk_fail(MKD_ERROR_ARGUMENT, "%s: this layout does not split its images", folder);
+  if (layout == MKD_LAYOUT_HEAD_CT) return mk_dataset_read_head_ct(dataset, folder);
+  return mk_dataset_read_brain_mri(dataset, folder);
 }
 
-static int compare_named(const void *left, const void *right)
+static mkd_status read_layout(mkd_dataset *dataset, const char *folder, mkd_layout layout,
+                              mkd_split split)
 {
-  const named *a = left, *b = right;
-  int order = strcmp(a->stem, b->stem);
-  return order != 0 ? order : (a->image > b->image) - (a->image < b->image);
-}
-
-static int compare_stem(const void *key, const void *element)
-{
-  return strcmp(key, ((const named *)element)->stem);
-}
-
-static void index_free(name_index *index)
-{
-  for (size_t i = 0; i < index->count; ++i) mk_free(index->items[i].stem);
-  mk_free(index->items);
-}
-
-/* `skip` is the length of the path of test/, with its slash. */
-static mkd_status index_images(name_index *index, const mkd_dataset *dataset, size_t skip)
-{
-  MK_TRY(mk_alloc(&index->items, dataset->count, sizeof *index->items));
-  index->count = dataset->count;
-  for (size_t i = 0; i < dataset->count; ++i) {
-    const char *relative = dataset->entries[i].path + skip;
-    index->items[i].image = i;
-    MK_TRY(mk_text_copy_n(&index->items[i].stem, relative, stem_length(relative)));
+  switch (layout) {
+  case MKD_LAYOUT_FOLDER:
+    return mk_dataset_read_folder(dataset, folder, split);
+  case MKD_LAYOUT_MNIST:
+  case MKD_LAYOUT_FASHION_MNIST:
+  case MKD_LAYOUT_CIFAR_10:
+  case MKD_LAYOUT_OCT:
+    return read_classes(dataset, folder, layout, split);
+  case MKD_LAYOUT_BRAIN_MRI:
+  case MKD_LAYOUT_HEAD_CT:
+    return read_unsplit(dataset, folder, layout, split);
   }
-  qsort(index->items, index->count, sizeof *index->items, compare_named);
-  return MKD_OK;
+  return mk_fail(MKD_ERROR_ARGUMENT, "data set: there is no layout %d", (int)layout);
 }
 
-/* The first image of that name, or NULL. */
-static const named *find_name(const name_index *index, const char *stem)
-{
-  const named *found =
-      bsearch(stem, index->items, index->count, sizeof *index->items, compare_stem);
-  while (found && found > index->items && strcmp(found[-1].stem, stem) == 0) --found;
-  return found;
-}
-
-/* The image that a mask named <stem>_mask or <stem> belongs to, or NULL. Cuts `stem`. */
-static const named *find_image(const name_index *index, char *stem)
-{
-  static const char suffix[] = "_mask";
-  size_t length = strlen(stem), tail = sizeof suffix - 1;
-  if (length > tail && strcmp(stem + length - tail, suffix) == 0) {
-    stem[length - tail] = 0;
-    const named *found = find_name(index, stem);
-    if (found) return found;
-    stem[length - tail] = suffix[0];
-  }
-  return find_name(index, stem);
-}
-
-static mkd_status pair_mask(mkd_dataset *dataset, const name_index *index, const char *mask,
-                            const char *relative)
-{
-  char *stem;
-  MK_TRY(mk_text_copy_n(&stem, relative, stem_length(relative)));
-  const named *found = find_image(index, stem), *end = index->items + index->count;
-  bool ambiguous = found && found + 1 < end && strcmp(found[1].stem, found->stem) == 0;
-  mk_free(stem);
-  if (!found)
-    return mk_fail(MKD_ERROR_DATA,
-                   "%s: is a mask of no image; expected an image test/<kind>/<name>.* for a mask "
-                   "ground_truth/<kind>/<name>_mask.* or ground_truth/<kind>/<name>.*",
-                   mask);
-  entry *e = &dataset->entries[found->image];
-  if (ambiguous)
-    return mk_fail(MKD_ERROR_DATA,
-                   "%s: could be the mask of %s and of %s; give the images different names", mask,
-                   e->path, dataset->entries[found[1].image].path);
-  if (e->mask)
-    return mk_fail(MKD_ERROR_DATA, "%s: is a second mask of %s, beside %s", mask, e->path, e->mask);
-  return mk_text_copy(&e->mask, mask);
-}
-
-/* A kind of defect has all its masks or none. Entries of a kind are neighbours. */
-static mkd_status check_complete(const mkd_dataset *dataset)
-{
-  for (size_t first = 0, end; first < dataset->count; first = end) {
-    const char *kind = dataset->entries[first].kind;
-    const entry *with = NULL, *without = NULL;
-    for (end = first; end < dataset->count && strcmp(dataset->entries[end].kind, kind) == 0;
-         ++end) {
-      const entry *e = &dataset->entries[end];
-      if (e->mask)
-        with = e;
-      else if (!without)
-        without = e;
-    }
-    if (with && without && with->anomalous)
-      return mk_fail(MKD_ERROR_DATA,
-                     "%s: has no mask in ground_truth/%s, where other images of "
-                     "this kind have one; expected <name>_mask.* or <name>.*",
-                     without->path, kind);
-  }
-  return MKD_OK;
-}
-
-static mkd_status pair_masks(mkd_dataset *dataset, const char *truth, size_t skip)
-{
-  name_index index = {0};
-  mk_list masks = {0};
-  mkd_status status = index_images(&index, dataset, skip);
-  if (status == MKD_OK) status = mk_walk_images(&masks, truth);
-  for (size_t i = 0; status == MKD_OK && i < masks.count; ++i)
-    status = pair_mask(dataset, &index, masks.items[i], masks.items[i] + strlen(truth) + 1);
-  if (status == MKD_OK) status = check_complete(dataset);
-  mk_list_free(&masks);
-  index_free(&index);
-  return status;
-}
-
-static mkd_status label(mkd_dataset *dataset, size_t skip)
-{
-  for (size_t i = 0; i < dataset->count; ++i) {
-    entry *e = &dataset->entries[i];
-    const char *relative = e->path + skip, *slash = strchr(relative, '/');
-    if (!slash)
-      return mk_fail(MKD_ERROR_DATA, "%s: lies in no folder that tells its kind; " LAYOUT, e->path);
-    mk_free(e->kind);
-    MK_TRY(mk_text_copy_n(&e->kind, relative, (size_t)(slash - relative)));
-    e->anomalous = strcmp(e->kind, "good") != 0;
-  }
-  return MKD_OK;
-}
-
-static mkd_status open_test(mkd_dataset *dataset, const char *folder)
-{
-  char *test, *truth = NULL;
-  MK_TRY(mk_path_join(&test, folder, "test"));
-  size_t skip = strlen(test) + 1;
-  mkd_status status = MKD_OK;
-  if (!mk_is_folder(test))
-    status = mk_fail(MKD_ERROR_DATA, "%s: has no folder test; " LAYOUT, folder);
-  if (status == MKD_OK) status = open_all(dataset, test, "");
-  if (status == MKD_OK) status = label(dataset, skip);
-  if (status == MKD_OK) status = mk_path_join(&truth, folder, "ground_truth");
-  if (status == MKD_OK && mk_is_folder(truth)) status = pair_masks(dataset, truth, skip);
-  mk_free(test);
-  mk_free(truth);
-  return status;
-}
-
-mkd_status mkd_dataset_open(mkd_dataset **out, const char *folder, mkd_split split)
+mkd_status mkd_dataset_open_layout(mkd_dataset **out, const char *folder, mkd_layout layout,
+                                   mkd_split split)
 {
   struct stat info;
   if (!out || !folder) return mk_fail(MKD_ERROR_ARGUMENT, "data set: no folder given");
   if (stat(folder, &info) != 0) return mk_fail_errno(errno, folder, "cannot open");
   mkd_dataset *dataset;
   MK_TRY(mk_alloc(&dataset, 1, sizeof *dataset));
-  mkd_status status;
-  if (!S_ISDIR(info.st_mode))
-    status = open_file(dataset, folder, split);
-  else if (split == MKD_SPLIT_TRAIN)
-    status = open_train(dataset, folder);
-  else if (split == MKD_SPLIT_TEST)
-    status = open_test(dataset, folder);
-  else if (split == MKD_SPLIT_ALL)
-    status = open_all(dataset, folder, "");
-  else
-    status = mk_fail(MKD_ERROR_ARGUMENT, "data set: there is no split %d", (int)split);
+  mkd_status status = read_layout(dataset, folder, layout, split);
   if (status == MKD_OK && dataset->count == 0)
     status = mk_fail(MKD_ERROR_DATA,
                      "%s: no image found; looked for jpg, jpeg, png, tif, tiff, "
@@ -384,4 +196,9 @@ mkd_status mkd_dataset_open(mkd_dataset **out, const char *folder, mkd_split spl
   }
   *out = dataset;
   return MKD_OK;
+}
+
+mkd_status mkd_dataset_open(mkd_dataset **dataset, const char *folder, mkd_split split)
+{
+  return mkd_dataset_open_layout(dataset, folder, MKD_LAYOUT_FOLDER, split);
 }

@@ -4,55 +4,9 @@
 #include <stddef.h>
 #include <cmocka.h>
 
-#include <ftw.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <mkd/mkd.h>
 
-/* Every test runs inside a fresh folder, so that paths are short and known. */
-
-static int enter_folder(void **state)
-{
-  char folder[] = "/tmp/mkd-dataset-XXXXXX";
-  if (!mkdtemp(folder) || chdir(folder) != 0) return -1;
-  *state = strdup(folder);
-  return *state ? 0 : -1;
-}
-
-static int remove_one(const char *path, const struct stat *info, int type, struct FTW *walk)
-{
-  (void)info;
-  (void)type;
-  (void)walk;
-  return remove(path);
-}
-
-static int leave_folder(void **state)
-{
-  int failed = chdir("/") != 0 || nftw(*state, remove_one, 16, FTW_DEPTH | FTW_PHYS) != 0;
-  free(*state);
-  return failed ? -1 : 0;
-}
-
-/* Makes a file, and the folders it lies in. */
-static void make(const char *path)
-{
-  char text[512];
-  snprintf(text, sizeof text, "%s", path);
-  for (char *slash = strchr(text, '/'); slash; slash = strchr(slash + 1, '/')) {
-    *slash = 0;
-    mkdir(text, 0777);
-    *slash = '/';
-  }
-  FILE *file = fopen(path, "wb");
-  assert_non_null(file);
-  fputs("P5\n2 1\n255\n\x10\x80", file);
-  assert_int_equal(fclose(file), 0);
-}
+#include "fresh_folder.h"
 
 static mkd_dataset *open_ok(const char *folder, mkd_split split)
 {
@@ -399,8 +353,6 @@ static void public_data_sets(void **state)
     mkd_dataset_destroy(dataset);
   }
 }
-
-#define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, enter_folder, leave_folder)
 
 int main(void)
 {
