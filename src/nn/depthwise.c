@@ -7,7 +7,10 @@
 
 #include <string.h>
 
-enum { BUFFER = 1 << 14 }; /* floats, on the stack */
+enum {
+  BUFFER = 1 << 14, /* floats, on the stack */
+  NEAR = 6 << 10    /* of them as many are used as stay in the first-level cache, */
+};
 
 static int source_end(const mk_window *w, int line) /* past the last source line of dst line */
 {
@@ -21,13 +24,20 @@ static int source_begin(const mk_window *w, int line)
   return begin < 0 ? 0 : begin < w->src_height ? begin : w->src_height;
 }
 
+/* Of a source line with zeros on both sides, so that all columns are inside. */
+static int padded_width(const mk_window *w)
+{
+  int right = (w->dst_width - 1) * w->stride + w->kernel, end = w->pad_left + w->src_width;
+  return right > end ? right : end;
+}
+
 bool mk_can_feed(const mk_exec *exec, const mk_step *feeder, const mk_step *step)
 {
   const mk_op *conv = feeder->op, *depthwise = step->op;
   if (conv->kind != MK_OP_CONV || conv->groups != 1 || feeder->winograd.tile ||
       feeder->src[1] >= 0 || depthwise->kind != MK_OP_CONV || depthwise->groups == 1)
     return false;
-  size_t line = (size_t)step->window.src_width * (size_t)exec->net->kernels->panel;
+  size_t line = (size_t)padded_width(&step->window) * (size_t)exec->net->kernels->wide_panel;
   return (size_t)(depthwise->kernel + depthwise->stride) * line <= BUFFER;
 }
 
@@ -71,14 +81,21 @@ typedef struct {
   int panels, segments, segment_lines;
 } feed_job;
 
-/* Lines [begin, end) of the feeder's output to dst, which is wide enough for one panel. */
+static int panel_channels(const feed_job *job, int panel)
+{
+  const mk_kernels *kernels = job->exec->net->kernels;
+  int channels = job->step->op->channels, left = channels - panel * kernels->panel;
+  int width = mk_panel_width(kernels, channels, panel);
+  return left < width ? left : width;
+}
+
+/* Lines [begin, end) of the feeder's output to dst: padded lines, of the channels of one panel. */
 static void feed(const feed_job *job, float *dst, int image, int panel, int begin, int end)
 {
   const mk_step *feeder = job->step->feeder;
   const mk_kernels *kernels = job->exec->net->kernels;
   const mk_gather *g = &feeder->gather;
-  size_t line = (size_t)g->src_width * (size_t)g->src_channels;
-  int first = panel * kernels->panel, left = feeder->op->channels - first;
+  int first = panel * kernels->panel, channels = panel_channels(job, panel);
   mk_gather_gemm op = {.gather = *g,
                        .packed =
                            feeder->packed + (size_t)first * (size_t)g->taps * (size_t)g->depth,
@@ -86,21 +103,27 @@ static void feed(const feed_job *job, float *dst, int image, int panel, int begi
                        .activation = feeder->activation,
                        .dst = dst,
                        .dst_height = end - begin,
-                       .dst_width = g->grid_width,
-                       .channels = left < kernels->panel ? left : kernels->panel,
-                       .dst_step = 1};
+                       .dst_width = padded_width(&job->step->window),
+                       .channels = channels,
+                       .dst_step = 1,
+                       .dst_y = -begin,
+                       .dst_x = job->step->window.pad_left};
   op.gather.batch = 1;
-  op.gather.src = job->src + (size_t)image * (size_t)g->src_height * line;
-  size_t row_begin = 0;
-  if (g->taps == 1 && g->step == 1) { /* a matrix of its own */
-    op.gather.src += (size_t)begin * line;
-    op.gather.src_height = op.gather.grid_height = end - begin;
-  } else {
-    op.dst_y = -begin;
-    row_begin = (size_t)begin * (size_t)g->grid_width;
+  op.gather.src = job->src + (size_t)image * (size_t)g->src_height * (size_t)g->src_width *
+                                 (size_t)g->src_channels;
+  kernels->gather_gemm(&op, (size_t)begin * (size_t)g->grid_width,
+                       (size_t)end * (size_t)g->grid_width, 0, 1);
+}
+
+/* Zeros on both sides of some lines; what is fed comes in between. */
+static void pad_sides(float *lines, int count, const mk_window *w, int channels)
+{
+  size_t left = (size_t)(w->pad_left * channels), inside = (size_t)(w->src_width * channels);
+  size_t right = (size_t)(padded_width(w) * channels) - left - inside;
+  for (int i = 0; i < count; ++i, lines += left + inside + right) {
+    memset(lines, 0, left * sizeof *lines);
+    memset(lines + left + inside, 0, right * sizeof *lines);
   }
-  size_t rows = (size_t)(end - begin) * (size_t)g->grid_width;
-  kernels->gather_gemm(&op, row_begin, row_begin + rows, 0, 1);
 }
 
 /* Down the lines of a segment: those that the next dst lines need again move to the buffer's top.
@@ -114,21 +137,25 @@ static void feed_segment(void *context, size_t index, int worker)
   int image = (int)(index / (size_t)job->segments / (size_t)job->panels);
   const mk_kernels *kernels = job->exec->net->kernels;
   const mk_window *w = &job->step->window;
-  int width = kernels->panel, first = panel * width, left = w->channels - first;
-  if (left < width) width = left;
+  int first = panel * kernels->panel, channels = panel_channels(job, panel);
   mk_depthwise op = depthwise_of(job->exec, job->step, image);
-  op.window.channels = width;
+  op.window.channels = channels;
+  op.window.src_width = padded_width(w);
+  op.window.pad_left = 0;
   op.dst += first;
   op.weights += first;
   if (op.bias) op.bias += first;
   float buffer[BUFFER];
   op.src = buffer;
-  op.src_pixel = width;
-  size_t line = (size_t)w->src_width * (size_t)width;
-  int room = (int)(BUFFER / line);
+  op.src_pixel = channels;
+  size_t line = (size_t)op.window.src_width * (size_t)channels;
+  int room = (int)(NEAR / line);
+  if (room < w->kernel + w->stride) room = w->kernel + w->stride; /* for at least two dst lines */
   int y = segment * job->segment_lines, last = y + job->segment_lines;
   if (last > w->dst_height) last = w->dst_height;
   int top = 0, made = 0; /* source lines [top, made) are in the buffer */
+  int most = source_end(w, last - 1) - source_begin(w, y);
+  pad_sides(buffer, most < room ? most : room, w, channels);
   while (y < last) {
     int begin = source_begin(w, y), end = y + 1;
     while (end < last && source_end(w, end) - begin <= room) ++end;
@@ -154,7 +181,7 @@ static void run_fed(const mk_exec *exec, const mk_step *step, mk_pool *pool, int
   feed_job job = {.exec = exec,
                   .step = step,
                   .src = mk_conv_source(exec, step->feeder, pool, batch),
-                  .panels = (step->op->channels + kernels->panel - 1) / kernels->panel,
+                  .panels = mk_panel_count(kernels, step->op->channels),
                   .segments = 1};
   /* A segment makes its first lines anew: no more segments than keep all threads busy. */
   int tasks = batch * job.panels;

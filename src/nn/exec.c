@@ -224,21 +224,25 @@ static gemm_job make_job(const mk_exec *exec, const mk_gather_gemm *op)
                     .op = *op,
                     .rows = (size_t)g->batch * (size_t)g->grid_height * (size_t)g->grid_width,
                     .row_grain = (size_t)kernels->row_tile * 32,
-                    .panels = (op->channels + kernels->panel - 1) / kernels->panel};
+                    .panels = mk_panel_count(kernels, op->channels)};
 }
 
+/* Enough parts to keep every thread busy to the end, not so many that handing them out costs: of
+ * rows, as long as a part fills the kernel's blocks, then of panels. */
 void mk_run_gemm(const mk_exec *exec, mk_pool *pool, const mk_gather_gemm *op)
 {
   gemm_job job = make_job(exec, op);
   if (job.rows == 0) return;
-  /* Enough parts to keep every thread busy, not so many that handing them out costs. */
-  size_t row_parts = (job.rows + job.row_grain - 1) / job.row_grain;
-  size_t wanted = 4 * (size_t)mk_pool_threads(pool);
-  size_t panel_parts = row_parts >= wanted ? 1 : wanted / row_parts;
-  if (panel_parts > (size_t)job.panels) panel_parts = (size_t)job.panels;
-  job.panel_grain = (job.panels + (int)panel_parts - 1) / (int)panel_parts;
-  panel_parts = (size_t)((job.panels + job.panel_grain - 1) / job.panel_grain);
-  mk_pool_run(pool, row_parts * panel_parts, gemm_part, &job);
+  size_t wanted = mk_pool_threads(pool) > 1 ? 4 * (size_t)mk_pool_threads(pool) : 1;
+  size_t tile = (size_t)exec->net->kernels->row_tile, row_parts = job.rows / (16 * tile);
+  if (row_parts > wanted) row_parts = wanted;
+  if (row_parts < 1) row_parts = 1;
+  job.row_grain = ((job.rows + row_parts - 1) / row_parts + tile - 1) / tile * tile;
+  row_parts = (job.rows + job.row_grain - 1) / job.row_grain;
+  int panel_parts = (int)(wanted / row_parts);
+  job.panel_grain = panel_parts < job.panels ? job.panels / panel_parts : 1;
+  panel_parts = (job.panels + job.panel_grain - 1) / job.panel_grain;
+  mk_pool_run(pool, row_parts * (size_t)panel_parts, gemm_part, &job);
 }
 
 void mk_run_dot(const mk_exec *exec, mk_pool *pool, const mk_gather_gemm *op)

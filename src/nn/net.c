@@ -13,42 +13,54 @@ int mk_phase_taps(int kernel, int stride, int phase)
   return phase < kernel ? (kernel - 1 - phase) / stride + 1 : 0;
 }
 
-static size_t panels(int channels, int panel)
+/* Channels of all panels, those included that are not there. */
+static size_t packed_channels(const mk_kernels *kernels, int channels)
 {
-  return (size_t)((channels + panel - 1) / panel);
+  int last = mk_panel_count(kernels, channels) - 1;
+  return (size_t)(last * kernels->panel + mk_panel_width(kernels, channels, last));
 }
 
 static void pack_forward(const mk_net *net, const mk_op *op, float *packed)
 {
-  int width = net->kernels->panel;
+  const mk_kernels *kernels = net->kernels;
   size_t depth = (size_t)(op->kernel * op->kernel) * (size_t)mk_op_src_channels(net->graph, op);
-  for (int c0 = 0; c0 < op->channels; c0 += width) {
+  for (int p = 0; p < mk_panel_count(kernels, op->channels); ++p) {
+    int first = p * kernels->panel, end = first + mk_panel_width(kernels, op->channels, p);
     for (size_t d = 0; d < depth; ++d) {
       const float *weights = op->weights + d * (size_t)op->channels;
-      for (int c = c0; c < c0 + width; ++c) *packed++ = c < op->channels ? weights[c] : 0;
+      for (int c = first; c < end; ++c) *packed++ = c < op->channels ? weights[c] : 0;
     }
   }
 }
 
-static int backward_panel(const mk_net *net, int sources)
+/* Source channels [first, end), those included that are not there. */
+static float *pack_sources(const mk_op *op, int sources, int qy, int qx, int first, int end,
+                           float *packed)
 {
-  return sources <= MK_FEW_CHANNELS ? 1 : net->kernels->panel;
+  for (int ky = qy; ky < op->kernel; ky += op->stride) {
+    for (int kx = qx; kx < op->kernel; kx += op->stride) {
+      const float *weights =
+          op->weights + (size_t)(ky * op->kernel + kx) * (size_t)sources * (size_t)op->channels;
+      for (int c = 0; c < op->channels; ++c) {
+        for (int s = first; s < end; ++s)
+          *packed++ = s < sources ? weights[(size_t)s * (size_t)op->channels + (size_t)c] : 0;
+      }
+    }
+  }
+  return packed;
 }
 
 static void pack_backward(const mk_net *net, const mk_op *op, int qy, int qx, float *packed)
 {
-  int sources = mk_op_src_channels(net->graph, op), width = backward_panel(net, sources);
-  for (int s0 = 0; s0 < sources; s0 += width) {
-    for (int ky = qy; ky < op->kernel; ky += op->stride) {
-      for (int kx = qx; kx < op->kernel; kx += op->stride) {
-        const float *weights =
-            op->weights + (size_t)(ky * op->kernel + kx) * (size_t)sources * (size_t)op->channels;
-        for (int c = 0; c < op->channels; ++c) {
-          for (int s = s0; s < s0 + width; ++s)
-            *packed++ = s < sources ? weights[(size_t)s * (size_t)op->channels + (size_t)c] : 0;
-        }
-      }
-    }
+  const mk_kernels *kernels = net->kernels;
+  int sources = mk_op_src_channels(net->graph, op);
+  if (sources <= MK_FEW_CHANNELS) {
+    for (int s = 0; s < sources; ++s) packed = pack_sources(op, sources, qy, qx, s, s + 1, packed);
+    return;
+  }
+  for (int p = 0; p < mk_panel_count(kernels, sources); ++p) {
+    int first = p * kernels->panel, end = first + mk_panel_width(kernels, sources, p);
+    packed = pack_sources(op, sources, qy, qx, first, end, packed);
   }
 }
 
@@ -92,18 +104,18 @@ static void pack(const mk_net *net, const mk_op *op, int form, float *packed)
 
 static size_t packed_count(const mk_net *net, const mk_op *op, int form)
 {
-  int width = net->kernels->panel, sources = mk_op_src_channels(net->graph, op);
+  int sources = mk_op_src_channels(net->graph, op);
   if (form == FORWARD)
-    return panels(op->channels, width) * (size_t)width * (size_t)(op->kernel * op->kernel) *
+    return packed_channels(net->kernels, op->channels) * (size_t)(op->kernel * op->kernel) *
            (size_t)sources;
   if (form < BACKWARD) {
     mk_winograd_weights weights = winograd_form(net, op, form);
     return mk_winograd_weight_count(net->kernels, weights.tile, weights.src_channels,
                                     weights.channels);
   }
-  width = backward_panel(net, sources);
-  return panels(sources, width) * (size_t)width *
-         (size_t)mk_phase_taps(op->kernel, op->stride, (form - BACKWARD) / op->stride) *
+  size_t columns =
+      sources <= MK_FEW_CHANNELS ? (size_t)sources : packed_channels(net->kernels, sources);
+  return columns * (size_t)mk_phase_taps(op->kernel, op->stride, (form - BACKWARD) / op->stride) *
          (size_t)mk_phase_taps(op->kernel, op->stride, (form - BACKWARD) % op->stride) *
          (size_t)op->channels;
 }

@@ -26,13 +26,13 @@ void mk_net_pack(mk_net *net);
 
 /* Weights of a convolution with groups 1, owned by the net; from any thread.
  *
- * Forward: [panel][kernel * kernel * source channels][panel width]. */
+ * Forward: [panel][kernel * kernel * source channels][mk_panel_width]. */
 mkd_status mk_net_forward_weights(const mk_net *net, int op, const float **packed);
 
 /* For backward-data, phase (qy, qx) of the stride holds the kernel positions (ky, kx) with
  * ky % stride == qy and kx % stride == qx, in ascending order:
- * [panel of source channels][positions * channels][panel width]. Of MK_FEW_CHANNELS source channels
- * or less, each is a panel of its own. */
+ * [panel of source channels][positions * channels][mk_panel_width]. Of MK_FEW_CHANNELS source
+ * channels or less, each is a panel of its own. */
 mkd_status mk_net_backward_weights(const mk_net *net, int op, int qy, int qx, const float **packed);
 
 /* For `winograd` with tiles of 2 or 4; `backward` for backward-data. */

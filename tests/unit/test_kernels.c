@@ -187,13 +187,16 @@ static mk_gather any_gather(trial *t, int *offsets)
 }
 
 /* weights [rows][channels] as [panel][rows][panel width]. */
-static const float *pack(trial *t, const float *weights, size_t rows, int channels, int panel)
+static const float *pack(trial *t, const float *weights, size_t rows, int channels,
+                         const mk_kernels *set)
 {
-  size_t panels = (size_t)((channels + panel - 1) / panel);
-  float *packed = input(t, panels * rows * (size_t)panel), *next = packed;
-  for (int c0 = 0; c0 < channels; c0 += panel) {
+  int panels = mk_panel_count(set, channels), last = panels - 1;
+  int columns = last * set->panel + mk_panel_width(set, channels, last);
+  float *packed = input(t, rows * (size_t)columns), *next = packed;
+  for (int p = 0; p < panels; ++p) {
+    int first = p * set->panel, end = first + mk_panel_width(set, channels, p);
     for (size_t r = 0; r < rows; ++r) {
-      for (int c = c0; c < c0 + panel; ++c)
+      for (int c = first; c < end; ++c)
         *next++ = c < channels ? weights[r * (size_t)channels + (size_t)c] : 0;
     }
   }
@@ -249,19 +252,20 @@ static void try_gather_gemm(trial *t, const mk_kernels *reference, const mk_kern
   const mk_gather *g = &op.gather;
   size_t depth = (size_t)(g->taps * g->depth);
   const float *weights = input(t, depth * (size_t)op.channels);
-  const float *plain = pack(t, weights, depth, op.channels, reference->panel);
-  const float *packed = pack(t, weights, depth, op.channels, set->panel);
+  const float *plain = pack(t, weights, depth, op.channels, reference);
+  const float *packed = pack(t, weights, depth, op.channels, set);
   output out = gemm_output(t, &op);
   if (!op.accumulate && coin(t)) op.addend = input(t, out.count);
 
   size_t rows = (size_t)(g->batch * g->grid_height * g->grid_width), begin, end, first, last;
   any_range(t, rows, &begin, &end);
-  any_range(t, (size_t)((op.channels + set->panel - 1) / set->panel), &first, &last);
+  size_t panels = (size_t)mk_panel_count(set, op.channels);
+  any_range(t, panels, &first, &last);
   op.packed = packed;
   op.dst = out.actual;
   set->gather_gemm(&op, begin, end, (int)first, (int)last);
   int first_channel = (int)first * set->panel, last_channel = (int)last * set->panel;
-  if (last_channel > op.channels) last_channel = op.channels;
+  if (last == panels && first < last) last_channel = op.channels;
   op.packed = plain;
   op.dst = out.expected;
   assert_int_equal(reference->panel, 1);
@@ -795,7 +799,7 @@ static void errors_on_vgg(const mk_kernels *set, int sources, double errors[3])
   memset(zeros, 0, (size_t)sources * sizeof(float));
   op.zeros = zeros;
   op.dst = input(&t, SIDE * SIDE * CHANNELS);
-  int panels = (CHANNELS + set->panel - 1) / set->panel;
+  int panels = mk_panel_count(set, CHANNELS);
 
   int dy[9], dx[9];
   for (int k = 0; k < 9; ++k) {
@@ -804,7 +808,7 @@ static void errors_on_vgg(const mk_kernels *set, int sources, double errors[3])
   }
   mk_gather_gemm direct = {
       .gather = {op.src, 1, SIDE, SIDE, sources, SIDE, SIDE, 1, 9, sources, dy, dx, zeros},
-      .packed = pack(&t, weights, (size_t)(9 * sources), CHANNELS, set->panel),
+      .packed = pack(&t, weights, (size_t)(9 * sources), CHANNELS, set),
       .dst = op.dst,
       .dst_height = SIDE,
       .dst_width = SIDE,

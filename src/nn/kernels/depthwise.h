@@ -7,65 +7,113 @@
 
 enum { OUTPUTS = 8, ROW_WEIGHTS = 5 /* of a row of weights in registers */ };
 
-/* What a tile reads: `rows` rows from src (column 0) and weights on, of them the columns
- * first + begin .. first + end - 1; the others are outside of the image. */
+/* What a line reads: `rows` rows, those outside of the image left out. */
 typedef struct {
-  const float *src, *weights;
-  ptrdiff_t row; /* floats from one source row to the next */
-  int rows, first, begin, end;
+  const float *src, *weights; /* column 0; the first row's */
+  ptrdiff_t row;              /* floats from one source row to the next */
+  int rows;
 } depthwise_place;
 
-/* Without `edge`, all columns are inside. */
-INLINE void depthwise_sums(vf sums[OUTPUTS], const mk_depthwise *op, const depthwise_place *at,
-                           const int kernel, const int stride, const bool edge)
+/* Source rows of dst line y, and the weights that meet them. */
+INLINE depthwise_place depthwise_line(const mk_depthwise *op, int y)
 {
-  const ptrdiff_t pixel = op->src_pixel, first = at->first * pixel;
-  const float *src = at->src, *weights = at->weights;
+  const mk_window *w = &op->window;
+  int top = y * w->stride - w->pad_top, begin = top < 0 ? -top : 0;
+  int end = top + w->kernel > w->src_height ? w->src_height - top : w->kernel;
+  depthwise_place at = {.row = (ptrdiff_t)w->src_width * op->src_pixel,
+                        .rows = end > begin ? end - begin : 0};
+  if (at.rows == 0) begin = top = op->src_top; /* nothing is read */
+  at.src = op->src + (top + begin - op->src_top) * at.row;
+  at.weights = op->weights + (ptrdiff_t)(begin * w->kernel) * op->dst_pixel;
+  return at;
+}
+
+/* Outputs x .. x + OUTPUTS - 1 of a line, whose columns are all inside. */
+INLINE void depthwise_tile(const mk_depthwise *op, const int kernel, const int stride,
+                           const ptrdiff_t pixel, const depthwise_place *at, int x, vf bias,
+                           float *out)
+{
+  const ptrdiff_t step = op->dst_pixel;
+  const float *src = at->src + (x * stride - op->window.pad_left) * pixel, *weights = at->weights;
   vf acc[OUTPUTS];
-  UNROLL for (int o = 0; o < OUTPUTS; ++o) acc[o] = sums[o];
+  UNROLL for (int o = 0; o < OUTPUTS; ++o) acc[o] = bias;
   for (int ky = 0; ky < at->rows; ++ky, src += at->row) {
     vf w[ROW_WEIGHTS];
-    UNROLL for (int kx = 0; kx < kernel; ++kx, weights += op->dst_pixel) w[kx] = load(weights);
+    UNROLL for (int kx = 0; kx < kernel; ++kx, weights += step) w[kx] = load(weights);
     UNROLL for (int i = 0; i < (OUTPUTS - 1) * stride + kernel; ++i)
     {
-      if (edge && (i < at->begin || i >= at->end)) continue;
-      const vf x = load(src + (first + i * pixel));
+      const vf pixels = load(src + i * pixel);
       UNROLL for (int o = 0; o < OUTPUTS; ++o)
       {
-        if (i >= o * stride && i < o * stride + kernel) acc[o] += x * w[i - o * stride];
+        if (i >= o * stride && i < o * stride + kernel) acc[o] += pixels * w[i - o * stride];
       }
     }
   }
-  UNROLL for (int o = 0; o < OUTPUTS; ++o) sums[o] = acc[o];
+  if (op->activation != MK_ACT_NONE) {
+    UNROLL for (int o = 0; o < OUTPUTS; ++o) acc[o] = greater(acc[o], (vf){0});
+  }
+  if (op->activation == MK_ACT_RELU6) {
+    const vf six = splat(6);
+    UNROLL for (int o = 0; o < OUTPUTS; ++o) acc[o] = lesser(acc[o], six);
+  }
+  UNROLL for (int o = 0; o < OUTPUTS; ++o) store(out + o * step, acc[o]);
 }
 
-/* Any kernel and stride. */
-static void depthwise_sums_any(vf sums[OUTPUTS], const mk_depthwise *op, const depthwise_place *at)
+/* Outputs x .. end - 1 of a line, of any kernel and stride. */
+static void depthwise_outputs(const mk_depthwise *op, const depthwise_place *at, int x, int end,
+                              vf bias, float *out)
 {
   const mk_window *w = &op->window;
-  for (int ky = 0; ky < at->rows; ++ky) {
-    const float *src = at->src + ky * at->row;
-    for (int kx = 0; kx < w->kernel; ++kx) {
-      const vf weight = load(at->weights + (ptrdiff_t)(ky * w->kernel + kx) * op->dst_pixel);
-      for (int o = 0; o < OUTPUTS; ++o) {
-        int i = o * w->stride + kx;
-        if (i >= at->begin && i < at->end)
-          sums[o] += load(src + (ptrdiff_t)(at->first + i) * op->src_pixel) * weight;
-      }
+  for (; x < end; ++x, out += op->dst_pixel) {
+    int first = x * w->stride - w->pad_left;
+    int kx_begin = first < 0 ? -first : 0;
+    int kx_end = first + w->kernel > w->src_width ? w->src_width - first : w->kernel;
+    vf sum = bias;
+    for (int ky = 0; ky < at->rows; ++ky) {
+      const float *src = at->src + ky * at->row + first * op->src_pixel;
+      const float *weights = at->weights + (ptrdiff_t)(ky * w->kernel) * op->dst_pixel;
+      for (int kx = kx_begin; kx < kx_end; ++kx)
+        sum += load(src + kx * op->src_pixel) * load(weights + kx * op->dst_pixel);
     }
+    store(out, vector_activate(sum, op->activation));
   }
 }
 
-static void depthwise_tile(vf sums[OUTPUTS], const mk_depthwise *op, const depthwise_place *at)
+/* LANES channels from c on. The outputs from `left` to `right` have all their columns inside; the
+ * last tile of them overlaps the one before. */
+INLINE void depthwise_lines(const mk_depthwise *op, const int kernel, const int stride,
+                            const ptrdiff_t pixel, int line_begin, int line_end, ptrdiff_t c)
 {
   const mk_window *w = &op->window;
-  bool edge = at->begin > 0 || at->end < (OUTPUTS - 1) * w->stride + w->kernel;
+  const vf bias = op->bias ? load(op->bias + c) : (vf){0};
+  int left = (w->pad_left + stride - 1) / stride;
+  int right = (w->src_width - kernel + w->pad_left) / stride + 1;
+  if (right > w->dst_width) right = w->dst_width;
+  if (right - left < OUTPUTS) left = right = 0;
+  for (int y = line_begin; y < line_end; ++y) {
+    depthwise_place at = depthwise_line(op, y);
+    float *out = op->dst + (ptrdiff_t)y * w->dst_width * op->dst_pixel + c;
+    at.src += c;
+    at.weights += c;
+    if (left > 0) depthwise_outputs(op, &at, 0, left, bias, out);
+    for (int next = left; next < right; next += OUTPUTS) {
+      int x = next + OUTPUTS <= right ? next : right - OUTPUTS;
+      depthwise_tile(op, kernel, stride, pixel, &at, x, bias, out + x * op->dst_pixel);
+    }
+    if (right < w->dst_width)
+      depthwise_outputs(op, &at, right, w->dst_width, bias, out + right * op->dst_pixel);
+  }
+}
+
+static void depthwise_channels(const mk_depthwise *op, int line_begin, int line_end, ptrdiff_t c)
+{
+  const mk_window *w = &op->window;
 #define CASE(k, s)                                                                                 \
   if (w->kernel == (k) && w->stride == (s)) {                                                      \
-    if (edge)                                                                                      \
-      depthwise_sums(sums, op, at, k, s, true);                                                    \
+    if (op->src_pixel == NR) /* a panel; then places in a line are known here */                   \
+      depthwise_lines(op, k, s, NR, line_begin, line_end, c);                                      \
     else                                                                                           \
-      depthwise_sums(sums, op, at, k, s, false);                                                   \
+      depthwise_lines(op, k, s, op->src_pixel, line_begin, line_end, c);                           \
     return;                                                                                        \
   }
   CASE(3, 1)
@@ -73,47 +121,13 @@ static void depthwise_tile(vf sums[OUTPUTS], const mk_depthwise *op, const depth
   CASE(5, 1)
   CASE(5, 2)
 #undef CASE
-  depthwise_sums_any(sums, op, at);
-}
-
-/* Source rows of dst line y, and the weights that meet them. */
-static depthwise_place depthwise_line(const mk_depthwise *op, int y)
-{
-  const mk_window *w = &op->window;
-  int top = y * w->stride - w->pad_top, begin = top < 0 ? -top : 0;
-  int end = top + w->kernel > w->src_height ? w->src_height - top : w->kernel;
-  depthwise_place at = {.row = (ptrdiff_t)w->src_width * op->src_pixel,
-                        .rows = end > begin ? end - begin : 0};
-  if (at.rows == 0) return at;
-  at.src = op->src + (top + begin - op->src_top) * at.row;
-  at.weights = op->weights + (ptrdiff_t)(begin * w->kernel) * op->dst_pixel;
-  return at;
-}
-
-/* LANES channels from c on. */
-static void depthwise_channels(const mk_depthwise *op, int line_begin, int line_end, ptrdiff_t c)
-{
-  const mk_window *w = &op->window;
   const vf bias = op->bias ? load(op->bias + c) : (vf){0};
   for (int y = line_begin; y < line_end; ++y) {
     depthwise_place at = depthwise_line(op, y);
-    float *out = op->dst + (ptrdiff_t)y * w->dst_width * op->dst_pixel + c;
-    if (at.rows) {
-      at.src += c;
-      at.weights += c;
-    }
-    for (int x = 0; x < w->dst_width; x += OUTPUTS) {
-      int count = w->dst_width - x < OUTPUTS ? w->dst_width - x : OUTPUTS;
-      int columns = (count - 1) * w->stride + w->kernel;
-      at.first = x * w->stride - w->pad_left;
-      at.begin = at.first < 0 ? -at.first : 0;
-      at.end = at.first + columns > w->src_width ? w->src_width - at.first : columns;
-      vf sums[OUTPUTS];
-      UNROLL for (int o = 0; o < OUTPUTS; ++o) sums[o] = bias;
-      depthwise_tile(sums, op, &at);
-      for (int o = 0; o < count; ++o, out += op->dst_pixel)
-        store(out, vector_activate(sums[o], op->activation));
-    }
+    at.src += c;
+    at.weights += c;
+    depthwise_outputs(op, &at, 0, w->dst_width, bias,
+                      op->dst + (ptrdiff_t)y * w->dst_width * op->dst_pixel + c);
   }
 }
 

@@ -35,7 +35,7 @@ typedef struct {
  * dst_step + dst_x). */
 typedef struct {
   mk_gather gather;
-  const float *packed; /* weights [panel][tap][depth][panel width], zero beyond `channels` */
+  const float *packed; /* weights [panel][tap][depth][mk_panel_width], zero beyond `channels` */
   const float *bias;   /* or NULL */
   mk_activation activation;
   bool accumulate;     /* dst += instead of dst =; not with bias or activation */
@@ -115,6 +115,7 @@ typedef struct {
 typedef struct mk_kernels {
   const char *name;    /* "reference", "generic", "avx2", "avx512", "neon" */
   int row_tile, panel; /* rows and channels of one register tile */
+  int wide_panel;      /* most channels of the last panel of gather_gemm */
 
   /* Rows [row_begin, row_end) of the grid, panels [panel_begin, panel_end). */
   void (*gather_gemm)(const mk_gather_gemm *op, size_t row_begin, size_t row_end, int panel_begin,
@@ -192,6 +193,21 @@ typedef struct mk_kernels {
   void (*adam)(float *weights, float *first, float *second, const float *gradient,
                const mk_adam_step *step, size_t count);
 } mk_kernels;
+
+/* Panels of gather_gemm. Few channels that would be left over make the last one wider. */
+static inline int mk_panel_count(const mk_kernels *kernels, int channels)
+{
+  int count = channels / kernels->panel, rest = channels % kernels->panel;
+  bool joined = count > 0 && rest <= kernels->wide_panel - kernels->panel;
+  return count + (rest > 0 && !joined);
+}
+
+static inline int mk_panel_width(const mk_kernels *kernels, int channels, int panel)
+{
+  bool last = panel == mk_panel_count(kernels, channels) - 1;
+  return last && channels - panel * kernels->panel > kernels->panel ? kernels->wide_panel
+                                                                    : kernels->panel;
+}
 
 /* The best that this machine can run. */
 const mk_kernels *mk_kernels_best(void);

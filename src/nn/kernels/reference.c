@@ -286,6 +286,7 @@ const mk_kernels mk_kernels_reference = {
     .name = "reference",
     .row_tile = 1,
     .panel = 1,
+    .wide_panel = 1,
     .gather_gemm = gather_gemm,
     .gather_dot = gather_dot,
     .gather_wgrad = gather_wgrad,

@@ -13,7 +13,9 @@ enum {
   LANES = MK_LANES,
   MR = MK_ROW_TILE,
   NV = MK_PANEL_VECTORS,
-  NR = MK_LANES * MK_PANEL_VECTORS
+  NR = MK_LANES * MK_PANEL_VECTORS,
+  NR_WIDE = NR + MK_LANES, /* of the last panel, when one more vector is all that is left */
+  MR_WIDE = MK_ROW_TILE / 2
 };
 
 typedef float vf __attribute__((vector_size(MK_LANES * 4)));
@@ -43,17 +45,35 @@ INLINE vf splat(float x)
   return x - (vf){0};
 }
 
-/* mask ? a : b */
-INLINE vf choose(vi mask, vf a, vf b)
+/* x > y ? x : y, and x < y ? x : y. Compilers know one instruction for it, but not for vectors. */
+#if defined(MK_MAX)
+INLINE vf greater(vf x, vf y)
 {
-  return (vf)((mask & (vi)a) | (~mask & (vi)b));
+  return (vf)MK_MAX(x, y);
 }
+
+INLINE vf lesser(vf x, vf y)
+{
+  return (vf)MK_MIN(x, y);
+}
+#else
+INLINE vf greater(vf x, vf y)
+{
+  const vi mask = x > y;
+  return (vf)((mask & (vi)x) | (~mask & (vi)y));
+}
+
+INLINE vf lesser(vf x, vf y)
+{
+  const vi mask = x < y;
+  return (vf)((mask & (vi)x) | (~mask & (vi)y));
+}
+#endif
 
 INLINE vf vector_activate(vf x, mk_activation activation)
 {
-  const vf zero = {0}, six = splat(6);
-  if (activation != MK_ACT_NONE) x = choose(x > zero, x, zero);
-  if (activation == MK_ACT_RELU6) x = choose(x < six, x, six);
+  if (activation != MK_ACT_NONE) x = greater(x, (vf){0});
+  if (activation == MK_ACT_RELU6) x = lesser(x, splat(6));
   return x;
 }
 
@@ -66,7 +86,7 @@ INLINE float scalar_activate(float x, mk_activation activation)
 
 /* ---- Convolution: gather, then multiply ------------------------------------------------------ */
 
-enum { POINTERS = 4096 }; /* of one block of rows, on the stack */
+enum { POINTERS = 4096 /* of one block of rows, on the stack */, CACHE_LINE = 16 /* floats */ };
 
 static inline const float *gathered(const mk_gather *g, int n, int i, int j, int tap)
 {
@@ -106,123 +126,219 @@ static inline float *destination(const mk_gather_gemm *op, position at)
   return op->dst + (line * (size_t)op->dst_width + x) * (size_t)op->channels;
 }
 
-/* One register tile: MR rows, NR channels. rows[tap][MR] point at `depth` floats each. */
-INLINE void gemm_tile(vf sums[MR][NV], int taps, int depth, const float *const *rows,
-                      const float *weights)
+/* A tile's rows, and where they go. */
+typedef struct {
+  const float *const *src; /* [tap][MR], each of `depth` floats */
+  float *const *dst;       /* [MR] */
+  int count;               /* of rows that are there; those after it are zeros and go nowhere */
+} tile_rows;
+
+typedef struct {
+  int channel; /* the first */
+  const float *weights, *bias;
+} weight_panel;
+
+/* All of the panel's channels are there. */
+INLINE void store_vectors(const mk_gather_gemm *op, const int rows, const int vectors,
+                          vf acc[MR][NV + 1], const tile_rows *tile, int channel)
 {
-  vf acc[MR][NV];
-  UNROLL for (int r = 0; r < MR; ++r)
-  {
-    UNROLL for (int v = 0; v < NV; ++v) acc[r][v] = (vf){0};
+  if (op->addend) {
+    UNROLL for (int r = 0; r < rows; ++r)
+    {
+      if (r >= tile->count) continue;
+      const float *addend = op->addend + (tile->dst[r] + channel - op->dst);
+      UNROLL for (int v = 0; v < vectors; ++v) acc[r][v] += load(addend + v * LANES);
+    }
   }
-  for (int t = 0; t < taps; ++t, rows += MR) {
+  if (op->accumulate) {
+    UNROLL for (int r = 0; r < rows; ++r)
+    {
+      if (r >= tile->count) continue;
+      UNROLL for (int v = 0; v < vectors; ++v) acc[r][v] +=
+          load(tile->dst[r] + channel + v * LANES);
+    }
+  }
+  if (op->activation != MK_ACT_NONE) {
+    UNROLL for (int r = 0; r < rows; ++r)
+    {
+      UNROLL for (int v = 0; v < vectors; ++v) acc[r][v] = greater(acc[r][v], (vf){0});
+    }
+  }
+  if (op->activation == MK_ACT_RELU6) {
+    const vf six = splat(6);
+    UNROLL for (int r = 0; r < rows; ++r)
+    {
+      UNROLL for (int v = 0; v < vectors; ++v) acc[r][v] = lesser(acc[r][v], six);
+    }
+  }
+  UNROLL for (int r = 0; r < rows; ++r)
+  {
+    if (r >= tile->count) continue;
+    UNROLL for (int v = 0; v < vectors; ++v) store(tile->dst[r] + channel + v * LANES, acc[r][v]);
+  }
+}
+
+/* sums [count][width] of which op->channels - channel columns are there. */
+static void store_ragged(const mk_gather_gemm *op, const float *sums, int width,
+                         const tile_rows *tile, int channel)
+{
+  int count = op->channels - channel < width ? op->channels - channel : width;
+  for (int r = 0; r < tile->count; ++r, sums += width) {
+    float *out = tile->dst[r] + channel;
+    for (int c = 0; c < count; ++c) {
+      float value = sums[c];
+      if (op->addend) value += op->addend[out + c - op->dst];
+      if (op->accumulate) value += out[c];
+      out[c] = scalar_activate(value, op->activation);
+    }
+  }
+}
+
+/* A register tile: `rows` rows times a panel of `vectors` vectors from `channel` on. Meanwhile the
+ * next panel comes near: of wide layers, the weights are too many for the nearer caches. */
+INLINE void gemm_tile(const mk_gather_gemm *op, const int rows, const int vectors,
+                      const tile_rows *tile, const weight_panel *p)
+{
+  const float *weights = p->weights;
+  const int taps = op->gather.taps, depth = op->gather.depth, width = vectors * LANES;
+  const float *const *src = tile->src;
+  vf acc[MR][NV + 1];
+  UNROLL for (int v = 0; v < vectors; ++v)
+  {
+    const vf bias = load(p->bias + v * LANES);
+    UNROLL for (int r = 0; r < rows; ++r) acc[r][v] = bias;
+  }
+  for (int t = 0; t < taps; ++t, src += MR) {
     const float *row[MR];
-    UNROLL for (int r = 0; r < MR; ++r) row[r] = rows[r];
-    for (int d = 0; d < depth; ++d, weights += NR) {
-      vf w[NV];
-      UNROLL for (int v = 0; v < NV; ++v) w[v] = load(weights + v * LANES);
-      UNROLL for (int r = 0; r < MR; ++r)
+    UNROLL for (int r = 0; r < rows; ++r) row[r] = src[r];
+    for (int d = 0; d < depth; ++d, weights += width) {
+      vf w[NV + 1];
+      UNROLL for (int v = 0; v < vectors; ++v) w[v] = load(weights + v * LANES);
+      UNROLL for (int r = 0; r < rows; ++r)
       {
         const vf x = splat(row[r][d]);
-        UNROLL for (int v = 0; v < NV; ++v) acc[r][v] += x * w[v];
+        UNROLL for (int v = 0; v < vectors; ++v) acc[r][v] += x * w[v];
       }
     }
   }
-  UNROLL for (int r = 0; r < MR; ++r)
-  {
-    UNROLL for (int v = 0; v < NV; ++v) sums[r][v] = acc[r][v];
-  }
-}
-
-/* Rows of a tile that are there, and where they go. */
-typedef struct {
-  float *const *dst;
-  int rows;
-} tile_target;
-
-INLINE void store_whole_tile(const mk_gather_gemm *op, const vf sums[MR][NV],
-                             const tile_target *target, int channel)
-{
-  vf bias[NV];
-  UNROLL for (int v = 0; v < NV; ++v)
-  {
-    bias[v] = op->bias ? load(op->bias + channel + v * LANES) : (vf){0};
-  }
-  UNROLL for (int r = 0; r < MR; ++r)
-  {
-    float *out = target->dst[r] + channel;
-    UNROLL for (int v = 0; v < NV; ++v)
+  if (p->channel + width <= op->channels) {
+    store_vectors(op, rows, vectors, acc, tile, p->channel);
+  } else {
+    float sums[MR * NR_WIDE];
+    UNROLL for (int r = 0; r < rows; ++r)
     {
-      vf value = sums[r][v] + bias[v];
-      if (op->addend) value += load(op->addend + (out - op->dst) + v * LANES);
-      if (op->accumulate) value += load(out + v * LANES);
-      store(out + v * LANES, vector_activate(value, op->activation));
+      UNROLL for (int v = 0; v < vectors; ++v) store(sums + r * width + v * LANES, acc[r][v]);
     }
+    store_ragged(op, sums, width, tile, p->channel);
   }
 }
 
-static void store_ragged_tile(const mk_gather_gemm *op, const vf sums[MR][NV],
-                              const tile_target *target, int channel)
+/* `count` rows, MR at a time, times one panel. Those that are left over go in pairs. */
+static void gemm_panel(const mk_gather_gemm *op, const float *const *src, float *const *dst,
+                       int count, const weight_panel *p)
 {
-  int width = op->channels - channel < NR ? op->channels - channel : NR;
-  for (int r = 0; r < target->rows; ++r) {
-    float *out = target->dst[r] + channel, values[NR];
-    for (int v = 0; v < NV; ++v) store(values + v * LANES, sums[r][v]);
-    for (int c = 0; c < width; ++c) {
-      float value = values[c];
-      if (op->bias) value += op->bias[channel + c];
-      if (op->addend) value += op->addend[out + c - op->dst];
-      out[c] = op->accumulate ? out[c] + value : scalar_activate(value, op->activation);
-    }
+  for (; count >= MR; count -= MR, src += op->gather.taps * MR, dst += MR)
+    gemm_tile(op, MR, NV, &(tile_rows){src, dst, MR}, p);
+  const tile_rows rest = {src, dst, count};
+#define PAIRS(n)                                                                                   \
+  case n:                                                                                          \
+    gemm_tile(op, 2 * n < MR ? 2 * n : MR, NV, &rest, p);                                          \
+    break
+  switch ((count + 1) / 2) {
+    PAIRS(1);
+    PAIRS(2);
+    PAIRS(3);
+    PAIRS(4);
+    PAIRS(5);
+    PAIRS(6);
+  default:
+    break;
+  }
+#undef PAIRS
+}
+
+_Static_assert(MR <= 12 && MR % 2 == 0, "rows that are left over are up to six pairs");
+
+/* The same with a wide panel, in tiles of half as many rows. */
+static void gemm_wide_panel(const mk_gather_gemm *op, const float *const *src, float *const *dst,
+                            int count, const weight_panel *p)
+{
+  for (int row = 0; row < count; row += MR_WIDE, dst += MR_WIDE) {
+    int left = count - row;
+    const tile_rows tile = {src + row / MR * op->gather.taps * MR + row % MR, dst,
+                            left < MR_WIDE ? left : MR_WIDE};
+    gemm_tile(op, MR_WIDE, NV + 1, &tile, p);
   }
 }
 
-/* Row r of a grid that is a plain matrix reads and writes pixel r. */
-static bool is_matrix(const mk_gather_gemm *op)
+/* Row r of the grid reads source pixel r. */
+static bool reads_matrix(const mk_gather *g)
 {
-  const mk_gather *g = &op->gather;
   return g->taps == 1 && g->dy[0] == 0 && g->dx[0] == 0 && g->step == 1 &&
-         g->src_height == g->grid_height && g->src_width == g->grid_width && op->dst_step == 1 &&
-         op->dst_y == 0 && op->dst_x == 0 && op->dst_height == g->grid_height &&
-         op->dst_width == g->grid_width;
+         g->src_height == g->grid_height && g->src_width == g->grid_width;
 }
 
-static void locate_matrix_rows(const mk_gather_gemm *op, const float **rows, float **dst,
-                               size_t first, int count)
+/* Where pointers go: [tile][tap][MR], of one tap. */
+typedef struct {
+  const float **tile;
+  int lane, tile_size;
+} row_slots;
+
+static inline void put_rows(row_slots *slots, int count, const float *row, ptrdiff_t step)
 {
-  const float *src = op->gather.src + first * (size_t)op->gather.src_channels;
-  float *out = op->dst + first * (size_t)op->channels;
-  for (int r = 0; r < count; ++r, src += op->gather.src_channels, out += op->channels) {
-    rows[r] = src;
-    dst[r] = out;
+  if (slots->tile_size == MR) { /* a single tap: one after the other */
+    for (int k = 0; k < count; ++k) slots->tile[slots->lane + k] = row + k * step;
+    slots->lane += count;
+    return;
+  }
+  for (; count > 0; --count, row += step) {
+    slots->tile[slots->lane] = row;
+    if (++slots->lane < MR) continue;
+    slots->lane = 0;
+    slots->tile += slots->tile_size;
   }
 }
 
-/* rows[tile][tap][MR] of `count` rows from *at on, which moves on. */
+/* The source of one tap for `count` grid columns from at->j on. */
+static inline void locate_sources(const mk_gather *g, row_slots slots, position at, int tap,
+                                  int count)
+{
+  int y = at.i * g->step + g->dy[tap], x = at.j * g->step + g->dx[tap];
+  if (y < 0 || y >= g->src_height) {
+    put_rows(&slots, count, g->zeros, 0);
+    return;
+  }
+  int before = x < 0 ? (-x + g->step - 1) / g->step : 0;
+  int inside = x < g->src_width ? (g->src_width - 1 - x) / g->step + 1 : 0;
+  if (inside > count) inside = count;
+  if (before > inside) before = inside;
+  size_t line = ((size_t)at.n * (size_t)g->src_height + (size_t)y) * (size_t)g->src_width;
+  const float *row = g->src + line * (size_t)g->src_channels;
+  ptrdiff_t step = (ptrdiff_t)g->step * g->src_channels;
+  put_rows(&slots, before, g->zeros, 0);
+  put_rows(&slots, inside - before, row + (ptrdiff_t)(x + before * g->step) * g->src_channels,
+           step);
+  put_rows(&slots, count - inside, g->zeros, 0);
+}
+
+/* rows[tile][tap][MR] and dst of `count` rows from *at on, which moves on, line by line. */
 static void locate_rows(const mk_gather_gemm *op, const float **rows, float **dst, position *at,
                         int count)
 {
   const mk_gather *g = &op->gather;
-  for (int r = 0, last; r < count; r = last) { /* line by line */
+  const bool matrix = reads_matrix(g);
+  if (matrix) {
+    size_t line = (size_t)at->n * (size_t)g->grid_height + (size_t)at->i;
+    size_t first = line * (size_t)g->grid_width + (size_t)at->j;
+    for (int r = 0; r < count; ++r)
+      rows[r] = g->src + (first + (size_t)r) * (size_t)g->src_channels;
+  }
+  for (int r = 0, last; r < count; r = last) {
     last = r + g->grid_width - at->j < count ? r + g->grid_width - at->j : count;
     float *out = destination(op, *at);
     for (int k = r; k < last; ++k, out += op->dst_step * op->channels) dst[k] = out;
-    for (int t = 0; t < g->taps; ++t) {
-      int y = at->i * g->step + g->dy[t], x = at->j * g->step + g->dx[t];
-      bool inside = y >= 0 && y < g->src_height;
-      const float *line = g->src;
-      if (inside)
-        line += ((size_t)at->n * (size_t)g->src_height + (size_t)y) * (size_t)g->src_width *
-                (size_t)g->src_channels;
-      const float **tile = rows + ((size_t)(r / MR) * (size_t)g->taps + (size_t)t) * MR;
-      for (int k = r, lane = r % MR; k < last; ++k, x += g->step) {
-        bool there = inside && x >= 0 && x < g->src_width;
-        tile[lane] = there ? line + (ptrdiff_t)x * g->src_channels : g->zeros;
-        if (++lane < MR) continue;
-        lane = 0;
-        tile += g->taps * MR;
-      }
-    }
+    row_slots slots = {rows + (size_t)(r / MR) * (size_t)g->taps * MR, r % MR, g->taps * MR};
+    for (int t = 0; t < g->taps; ++t, slots.tile += MR) locate_sources(g, slots, *at, t, last - r);
     at->j += last - r - 1;
     next_position(g, at);
   }
@@ -234,37 +350,30 @@ static void gather_gemm(const mk_gather_gemm *op, size_t row_begin, size_t row_e
   const mk_gather *g = &op->gather;
   size_t panel_size = (size_t)g->taps * (size_t)g->depth * NR;
   const float *rows[POINTERS];
-  enum { TILES = 8 };
+  enum { TILES = 16 };
   float *dst[TILES * MR];
   int tiles = g->taps ? POINTERS / (g->taps * MR) : TILES;
   if (tiles > TILES) tiles = TILES;
   size_t block = (size_t)tiles * MR;
-  bool matrix = is_matrix(op);
   position at = position_of(g, row_begin);
 
   for (size_t first = row_begin; first < row_end; first += block) {
     int count = (int)(row_end - first < block ? row_end - first : block);
     int block_tiles = (count + MR - 1) / MR;
-    if (matrix)
-      locate_matrix_rows(op, rows, dst, first, count);
-    else
-      locate_rows(op, rows, dst, &at, count);
+    locate_rows(op, rows, dst, &at, count);
     for (int r = count; r < block_tiles * MR; ++r) { /* rows that fill up the last tile */
       const float **tile = rows + (size_t)(r / MR) * (size_t)g->taps * MR + r % MR;
       for (int t = 0; t < g->taps; ++t) tile[t * MR] = g->zeros;
     }
     for (int p = panel_begin; p < panel_end; ++p) {
-      for (int tile = 0; tile < block_tiles; ++tile) {
-        vf sums[MR][NV];
-        int left = count - tile * MR;
-        tile_target target = {.dst = dst + tile * MR, .rows = left < MR ? left : MR};
-        gemm_tile(sums, g->taps, g->depth, rows + (size_t)tile * (size_t)g->taps * MR,
-                  op->packed + (size_t)p * panel_size);
-        if (target.rows == MR && (p + 1) * NR <= op->channels)
-          store_whole_tile(op, sums, &target, p * NR);
-        else
-          store_ragged_tile(op, sums, &target, p * NR);
-      }
+      float bias[NR_WIDE] = {0};
+      const weight_panel columns = {p * NR, op->packed + (size_t)p * panel_size, bias};
+      int left = op->channels - columns.channel, width = left < NR_WIDE ? left : NR_WIDE;
+      if (op->bias) memcpy(bias, op->bias + columns.channel, (size_t)width * sizeof *bias);
+      if (left > NR && left <= NR_WIDE)
+        gemm_wide_panel(op, rows, dst, count, &columns);
+      else
+        gemm_panel(op, rows, dst, count, &columns);
     }
   }
 }
@@ -738,6 +847,7 @@ const mk_kernels MK_SET = {
     .name = MK_SET_NAME,
     .row_tile = MR,
     .panel = NR,
+    .wide_panel = NR_WIDE,
     .gather_gemm = gather_gemm,
     .gather_dot = gather_dot,
     .gather_wgrad = gather_wgrad,

@@ -14,7 +14,7 @@
  * paper's (1, 2). Up to scale, the row of B' for a point holds the coefficients of the product of
  * (x - p) over the other points p; the scale is in G. */
 
-enum { MAX_POINTS = 6, CACHE_LINE = 16 /* floats */ };
+enum { MAX_POINTS = 6 };
 
 /* For m = 4. */
 #define POINT_A 0.625f
@@ -337,8 +337,6 @@ static void product_panel(int tiles, int depth, const float *src, const float *w
   }
 #undef PAIRS
 }
-
-_Static_assert(MR <= 12 && MR % 2 == 0, "product_panel knows row tiles of up to six pairs");
 
 INLINE void winograd_block(const mk_winograd *op, const int m, float *scratch, size_t tile_begin,
                            size_t tile_end, int panel_begin, int panel_end)
