@@ -9,13 +9,14 @@
  * the *critical points* (Salehi et al., "Multiresolution Knowledge Distillation for Anomaly
  * Detection", CVPR 2021). Where the two disagree, the image is anomalous.
  *
- * Five kinds of object, each made by a function that takes the address of a pointer, and freed by
+ * Six kinds of object, each made by a function that takes the address of a pointer, and freed by
  * the `_destroy` of its kind (which accepts NULL):
  *
  *   mkd_picture   decoded pixels of one image file
  *   mkd_expert    a pre-trained network; never changes once loaded
  *   mkd_detector  expert + cloner + calibration: what a model file holds; never changes
  *   mkd_session   working memory to score images with one detector; one thread at a time
+ *   mkd_features  what the expert makes of a set of images, for several detectors to score
  *   mkd_dataset   the images of a folder, sorted, with their masks when it has the MVTec AD layout;
  *                 or those of a public data set, with their labels
  *
@@ -235,6 +236,8 @@ typedef struct mkd_progress {
   double seconds_left;  /* of the whole training; NAN when not known yet */
 } mkd_progress;
 
+typedef struct mkd_detector mkd_detector;
+
 typedef enum mkd_log_level { MKD_LOG_INFO, MKD_LOG_WARNING } mkd_log_level;
 
 typedef struct mkd_train_options {
@@ -249,15 +252,18 @@ typedef struct mkd_train_options {
                              unlinked file in $TMPDIR; default 2 GiB */
   const char *checkpoint; /* file to save the state of training to, or NULL */
   bool resume;            /* go on from `checkpoint` if it exists */
+  int snapshot_every; /* epochs from one snapshot to the next; 0 = none; the end gives one, too */
   /* Called often from the calling thread; returns false to stop with MKD_CANCELLED. */
   bool (*progress)(void *context, const mkd_progress *progress);
   void (*log)(void *context, mkd_log_level level, const char *text);
+  /* A calibrated detector as training stands after `epoch` epochs (1-based), valid during the call.
+   * Training goes on as if it had not been asked: same bytes at the end. Anything but MKD_OK ends
+   * it. */
+  mkd_status (*snapshot)(void *context, int epoch, const mkd_detector *detector);
   void *context;
 } mkd_train_options;
 
 MKD_API mkd_train_options mkd_train_options_default(void);
-
-typedef struct mkd_detector mkd_detector;
 
 /* Trains a cloner of `expert` on the images of `source`, all of them normal, and calibrates it on
  * the part that the recipe holds out. The detector keeps what it needs of the expert. */
@@ -354,6 +360,43 @@ typedef struct mkd_result {
 
 MKD_API mkd_status mkd_session_score(mkd_session *session, const mkd_image *image,
                                      mkd_result *result);
+
+/* ---- Activations kept ------------------------------------------------------------------------ */
+
+/* The expert's activations of a set of images at a detector's critical points, computed once, for
+ * all detectors that share its expert, its input and its critical points: ten detectors that are
+ * tested on the same images, or the snapshots of one training, run the expert over them only once.
+ * Never changes; any number of threads may use it. */
+typedef struct mkd_features mkd_features;
+
+typedef struct mkd_features_options {
+  size_t size;           /* sizeof(mkd_features_options) */
+  int threads;           /* 0 = one a core */
+  uint64_t cache_memory; /* bytes kept in memory; more than that goes to an unlinked file in
+                            $TMPDIR; default 2 GiB */
+  bool (*progress)(void *context, const mkd_progress *progress); /* as in mkd_train_options */
+  void *context;
+} mkd_features_options;
+
+MKD_API mkd_features_options mkd_features_options_default(void);
+
+/* Of all images of `source`; the detector is needed during the call alone. `options` may be NULL.
+ */
+MKD_API mkd_status mkd_features_create(mkd_features **features, const mkd_detector *detector,
+                                       mkd_image_source source,
+                                       const mkd_features_options *options);
+MKD_API void mkd_features_destroy(mkd_features *features);
+
+/* Number of images. */
+MKD_API size_t mkd_features_count(const mkd_features *features);
+
+/* Whether `detector` makes the same inputs of images, and the same activations of these. */
+MKD_API bool mkd_features_match(const mkd_features *features, const mkd_detector *detector);
+
+/* scores[i] of every image i: what mkd_session_score gives, to the bit. 0 threads = one a core.
+ * MKD_ERROR_ARGUMENT when the detector does not match. */
+MKD_API mkd_status mkd_features_score(const mkd_features *features, const mkd_detector *detector,
+                                      int threads, double *scores);
 
 /* ---- Pictures of results --------------------------------------------------------------------- */
 

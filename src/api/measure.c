@@ -138,7 +138,7 @@ static mkd_status stages_create(stages *s, const mkd_session_options *options)
   size_t pixels = (size_t)s->image->width * (size_t)s->image->height;
   s->localize = options->localize ? options->localize : d->calibration.localize;
   MK_TRY(mk_pool_create(&s->pool, options->threads));
-  MK_TRY(mk_inspector_create(&s->inspector, d, s->pool, mk_localize_needs_gradient(s->localize)));
+  MK_TRY(mk_inspector_create(&s->inspector, d, s->pool, mk_localize_inspector(s->localize)));
   MK_TRY(mk_localizer_create(&s->localizer, d, s->localize));
   MK_TRY(mk_alloc(&s->input, mk_input_size(&d->input), sizeof *s->input));
   MK_TRY(mk_alloc(&s->map, (size_t)d->input.width * (size_t)d->input.height, sizeof *s->map));

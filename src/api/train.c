@@ -29,6 +29,17 @@ static mkd_status check_false_alarm(double rate)
   return mk_fail(MKD_ERROR_ARGUMENT, "false-alarm rate %g is not between 0 and 1", rate);
 }
 
+static mkd_status check_snapshots(const mkd_train_options *options)
+{
+  if (options->snapshot_every < 0)
+    return mk_fail(MKD_ERROR_ARGUMENT, "snapshot_every: %d is less than 0",
+                   options->snapshot_every);
+  if (options->snapshot_every > 0 && !options->snapshot)
+    return mk_fail(MKD_ERROR_ARGUMENT, "snapshot_every: %d, but no callback that takes snapshots",
+                   options->snapshot_every);
+  return MKD_OK;
+}
+
 static mkd_status check_source(const mkd_image_source *source)
 {
   if (source->count > 0 && source->get) return MKD_OK;
@@ -119,50 +130,89 @@ static mkd_status fill_provenance(mkd_detector *d, const mkd_expert *expert,
   return mk_text_copy(&p->mkd_version, mkd_version());
 }
 
-/* Moves what the detector keeps out of the training. */
-static void take_networks(mkd_detector *d, mk_training *training)
+static mkd_status copy_array(float **copy, const float *array, int count)
 {
-  d->cloner = training->cloner;
-  training->cloner = NULL;
+  if (!array) return MKD_OK;
+  MK_TRY(mk_alloc(copy, (size_t)count, sizeof **copy));
+  memcpy(*copy, array, (size_t)count * sizeof **copy);
+  return MKD_OK;
+}
+
+static mkd_status copy_networks(mkd_detector *d, const mk_training *training)
+{
+  MK_TRY(mk_graph_prune(&d->cloner, training->cloner, training->outputs, d->point_count,
+                        d->cloner_outputs));
   for (int p = 0; p < d->point_count; ++p) {
-    d->cloner_outputs[p] = training->outputs[p];
-    d->target_mean[p] = training->target_mean[p];
-    d->target_deviation[p] = training->target_deviation[p];
-    training->target_mean[p] = training->target_deviation[p] = NULL;
+    const mk_channel_statistics *s = &training->statistics[p];
+    MK_TRY(copy_array(&d->target_mean[p], s->mean, s->channels));
+    MK_TRY(copy_array(&d->target_deviation[p], s->deviation, s->channels));
   }
   d->input = training->input;
   d->weight_val = training->weight_val;
   d->weight_dir = training->weight_dir;
+  return MKD_OK;
 }
 
 typedef struct {
   const mk_training *training;
-} held_out_inputs;
+} held_out_images;
 
 static mkd_status get_held_out(void *context, size_t index, float *dst)
 {
-  const mk_training *training = ((held_out_inputs *)context)->training;
+  const mk_training *training = ((held_out_images *)context)->training;
   mk_input_normalise(dst, mk_store_input(training->store, training->held_out[index]),
                      &training->input);
   return MKD_OK;
 }
 
-static mkd_status calibrate_trained(mkd_detector *d, const mk_training *training,
-                                    const mkd_train_options *options, mk_pool *pool)
+typedef struct {
+  const mkd_expert *expert;
+  const mkd_train_options *options;
+  mkd_detector *detector; /* with recipe and expert from the start, the rest at the end */
+  mk_pool *pool;
+} train_job;
+
+/* From a detector that has recipe and expert to a calibrated one. */
+static mkd_status complete(const train_job *job, mkd_detector *d, const mk_training *training,
+                           bool report)
 {
-  held_out_inputs inputs = {training};
-  mk_calibrate_job job = {.count = training->held_out_count,
-                          .get = get_held_out,
-                          .context = &inputs,
-                          .false_alarm = options->false_alarm,
-                          .progress = options->progress,
-                          .progress_context = options->context};
-  return mk_calibrate(d, &job, pool);
+  const mkd_train_options *options = job->options;
+  MK_TRY(copy_networks(d, training));
+  MK_TRY(fill_provenance(d, job->expert, training, options->seed));
+  MK_TRY(mk_detector_finish(d));
+  held_out_images images = {training};
+  mk_calibrate_job calibration = {.count = training->held_out_count,
+                                  .get = get_held_out,
+                                  .context = &images,
+                                  .false_alarm = options->false_alarm,
+                                  .progress = report ? options->progress : NULL,
+                                  .progress_context = options->context};
+  return mk_calibrate(d, &calibration, job->pool);
 }
 
-static mkd_status train(mkd_detector *d, const mkd_expert *expert, mkd_image_source source,
-                        const mkd_train_options *options, mk_training *training, mk_pool *pool)
+/* Stages are reported in their order, so that this calibration, between epochs, is not. */
+static mkd_status take_snapshot(void *context, const mk_training *training)
 {
+  const train_job *job = context;
+  const mkd_detector *begun = job->detector;
+  mkd_detector *d;
+  MK_TRY(mk_alloc(&d, 1, sizeof *d));
+  mkd_status status = mk_recipe_copy(&d->recipe, &begun->recipe);
+  if (status == MKD_OK)
+    status = mk_graph_prune(&d->expert, begun->expert, begun->expert_outputs, begun->point_count,
+                            d->expert_outputs);
+  d->point_count = begun->point_count;
+  if (status == MKD_OK) status = complete(job, d, training, false);
+  if (status == MKD_OK) status = job->options->snapshot(job->options->context, training->epochs, d);
+  mkd_detector_destroy(d);
+  return status;
+}
+
+static mkd_status train(train_job *job, mkd_image_source source, mk_training *training)
+{
+  const mkd_expert *expert = job->expert;
+  const mkd_train_options *options = job->options;
+  mkd_detector *d = job->detector;
   mk_input_spec input;
   MK_TRY(load_recipe(&d->recipe, options));
   MK_TRY(cut_expert(d, expert));
@@ -171,14 +221,16 @@ static mkd_status train(mkd_detector *d, const mkd_expert *expert, mkd_image_sou
   mk_training_options training_options = {.seed = options->seed,
                                           .cache_memory = options->cache_memory,
                                           .checkpoint = options->checkpoint,
-                                          .resume = options->resume};
+                                          .resume = options->resume,
+                                          .snapshot_every = options->snapshot_every,
+                                          .snapshot = take_snapshot,
+                                          .snapshot_context = job};
   mk_reporter reporter = {options->progress, options->log, options->context};
-  MK_TRY(
-      mk_train(training, &d->recipe, &teacher, &input, source, &training_options, &reporter, pool));
-  take_networks(d, training);
-  MK_TRY(fill_provenance(d, expert, training, options->seed));
-  MK_TRY(mk_detector_finish(d));
-  return calibrate_trained(d, training, options, pool);
+  MK_TRY(mk_train(training, &d->recipe, &teacher, &input, source, &training_options, &reporter,
+                  job->pool));
+  MK_TRY(complete(job, d, training, true));
+  if (!options->snapshot_every) return MKD_OK;
+  return options->snapshot(options->context, training->epochs, d);
 }
 
 mkd_status mkd_train(mkd_detector **detector, const mkd_expert *expert, mkd_image_source source,
@@ -192,19 +244,19 @@ mkd_status mkd_train(mkd_detector **detector, const mkd_expert *expert, mkd_imag
                    options->size, sizeof *options);
   MK_TRY(check_false_alarm(options->false_alarm));
   MK_TRY(check_source(&source));
-  mkd_detector *d;
-  mk_pool *pool = NULL;
+  MK_TRY(check_snapshots(options));
+  train_job job = {.expert = expert, .options = options};
   mk_training training = {0};
-  MK_TRY(mk_alloc(&d, 1, sizeof *d));
-  mkd_status status = mk_pool_create(&pool, options->threads);
-  if (status == MKD_OK) status = train(d, expert, source, options, &training, pool);
+  MK_TRY(mk_alloc(&job.detector, 1, sizeof *job.detector));
+  mkd_status status = mk_pool_create(&job.pool, options->threads);
+  if (status == MKD_OK) status = train(&job, source, &training);
   mk_training_free(&training);
-  mk_pool_destroy(pool);
+  mk_pool_destroy(job.pool);
   if (status != MKD_OK) {
-    mkd_detector_destroy(d);
+    mkd_detector_destroy(job.detector);
     return status;
   }
-  *detector = d;
+  *detector = job.detector;
   return MKD_OK;
 }
 

@@ -22,6 +22,7 @@ typedef struct {
   mk_calibration c;
   trace *traces; /* [count] */
   float *map;
+  bool gradients;
   size_t done, passes;
 } calibrator;
 
@@ -149,7 +150,7 @@ static mkd_status find_map(calibrator *k, size_t index, double *sum)
 {
   const mkd_detector *d = k->detector;
   size_t pixels = (size_t)d->input.width * (size_t)d->input.height;
-  if (mk_localize_needs_gradient(k->c.localize)) {
+  if (k->gradients) {
     MK_TRY(inspect(k, index));
   } else {
     for (int p = 0; p < d->point_count; ++p)
@@ -163,7 +164,7 @@ static mkd_status find_map(calibrator *k, size_t index, double *sum)
     if ((double)k->map[i] > most) most = (double)k->map[i];
   }
   k->c.map_maxima[index] = most;
-  return mk_localize_needs_gradient(k->c.localize) ? report(k) : MKD_OK;
+  return k->gradients ? report(k) : MKD_OK;
 }
 
 static mkd_status find_maps(calibrator *k)
@@ -191,18 +192,18 @@ static mkd_status run(calibrator *k, mk_pool *pool)
     return mk_fail(MKD_ERROR_ARGUMENT, "localize: %d is no method of localization",
                    (int)job->localize);
   mkd_localize method = job->localize ? job->localize : (mkd_localize)d->recipe.localize;
-  bool gradients = mk_localize_needs_gradient(method);
   k->c = (mk_calibration){.held_out = job->count,
                           .localize = method,
                           .false_alarm = job->false_alarm,
                           .largest_square_deviation = 1,
                           .largest_cosine_deviation = 1};
-  k->passes = gradients ? 2 : 1;
+  k->gradients = mk_localize_inspector(method) == MK_INSPECTOR_GRADIENTS;
+  k->passes = k->gradients ? 2 : 1;
   MK_TRY(mk_alloc(&k->c.scores, job->count, sizeof(double)));
   MK_TRY(mk_alloc(&k->c.map_maxima, job->count, sizeof(double)));
   MK_TRY(mk_alloc(&k->traces, job->count, sizeof *k->traces));
   MK_TRY(mk_alloc(&k->map, (size_t)d->input.width * (size_t)d->input.height, sizeof(float)));
-  MK_TRY(mk_inspector_create(&k->inspector, d, pool, gradients));
+  MK_TRY(mk_inspector_create(&k->inspector, d, pool, mk_localize_inspector(method)));
   MK_TRY(mk_localizer_create(&k->localizer, d, method));
   MK_TRY(find_scores(k));
   /* The gradient of the excess looks at the detector's calibration. */

@@ -17,17 +17,19 @@ static size_t shape_size(mk_shape shape)
 
 /* ---- Life ------------------------------------------------------------------------------------ */
 
-static mkd_status create(mk_inspector *in, bool gradients)
+static mkd_status create(mk_inspector *in, mk_inspector_kind kind)
 {
   const mkd_detector *d = in->detector;
+  bool gradients = kind == MK_INSPECTOR_GRADIENTS;
   mk_exec_options options = {
       .batch = 1, .height = d->input.height, .width = d->input.width, .input_gradient = gradients};
   if (gradients) MK_TRY(mk_alloc(&in->gradient, mk_input_size(&d->input), sizeof(float)));
-  MK_TRY(mk_exec_create(&in->expert, d->expert_net, d->expert_outputs, d->point_count, &options));
+  if (kind != MK_INSPECTOR_CLONER)
+    MK_TRY(mk_exec_create(&in->expert, d->expert_net, d->expert_outputs, d->point_count, &options));
   MK_TRY(mk_exec_create(&in->cloner, d->cloner_net, d->cloner_outputs, d->point_count, &options));
   in->deepest = d->deepest;
   for (int p = 0; p < d->point_count; ++p) {
-    in->shapes[p] = mk_exec_output_shape(in->expert, p);
+    in->shapes[p] = mk_exec_output_shape(in->cloner, p);
     MK_TRY(mk_alloc(&in->targets[p], shape_size(in->shapes[p]), sizeof(float)));
     MK_TRY(mk_alloc(&in->squares[p], positions(in->shapes[p]), sizeof(float)));
   }
@@ -35,13 +37,13 @@ static mkd_status create(mk_inspector *in, bool gradients)
 }
 
 mkd_status mk_inspector_create(mk_inspector **out, const mkd_detector *detector, mk_pool *pool,
-                               bool gradients)
+                               mk_inspector_kind kind)
 {
   mk_inspector *in;
   MK_TRY(mk_alloc(&in, 1, sizeof *in));
   in->detector = detector;
   in->pool = pool;
-  mkd_status status = create(in, gradients);
+  mkd_status status = create(in, kind);
   if (status != MKD_OK) {
     mk_inspector_destroy(in);
     return status;
@@ -68,14 +70,13 @@ void mk_inspector_destroy(mk_inspector *in)
 
 float *mk_inspector_input(mk_inspector *in)
 {
-  return mk_exec_input(in->expert);
+  return mk_exec_input(in->expert ? in->expert : in->cloner);
 }
 
-static void normalise_target(mk_inspector *in, int p)
+static void normalise_target(mk_inspector *in, int p, const float *src)
 {
   const mkd_detector *d = in->detector;
   size_t channels = (size_t)in->shapes[p].channels, rows = positions(in->shapes[p]);
-  const float *src = mk_exec_output(in->expert, p);
   float *dst = in->targets[p];
   if (!d->target_mean[p]) {
     memcpy(dst, src, rows * channels * sizeof *dst);
@@ -99,19 +100,37 @@ static void compare_locations(mk_inspector *in, int p)
   }
 }
 
+static void copy_input(mk_inspector *in)
+{
+  memcpy(mk_exec_input(in->cloner), mk_exec_input(in->expert),
+         mk_input_size(&in->detector->input) * sizeof(float));
+}
+
+/* After the cloner's forward. */
+static void compare_point(mk_inspector *in, int p, const float *activation)
+{
+  normalise_target(in, p, activation);
+  in->losses[p] = mk_loss_compare(in->detector->expert_net->kernels, in->targets[p],
+                                  mk_exec_output(in->cloner, p), shape_size(in->shapes[p]));
+  compare_locations(in, p);
+}
+
 void mk_inspect(mk_inspector *in)
 {
-  const mkd_detector *d = in->detector;
-  const mk_kernels *kernels = d->expert_net->kernels;
-  memcpy(mk_exec_input(in->cloner), mk_exec_input(in->expert),
-         mk_input_size(&d->input) * sizeof(float));
+  copy_input(in);
   mk_exec_forward(in->expert, in->pool, 1);
   mk_exec_forward(in->cloner, in->pool, 1);
-  for (int p = 0; p < d->point_count; ++p) {
-    normalise_target(in, p);
-    in->losses[p] = mk_loss_compare(kernels, in->targets[p], mk_exec_output(in->cloner, p),
-                                    shape_size(in->shapes[p]));
-    compare_locations(in, p);
+  for (int p = 0; p < in->detector->point_count; ++p)
+    compare_point(in, p, mk_exec_output(in->expert, p));
+}
+
+void mk_inspect_activations(mk_inspector *in, const float *activations)
+{
+  if (in->expert) copy_input(in);
+  mk_exec_forward(in->cloner, in->pool, 1);
+  for (int p = 0; p < in->detector->point_count; ++p) {
+    compare_point(in, p, activations);
+    activations += shape_size(in->shapes[p]);
   }
 }
 

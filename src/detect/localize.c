@@ -10,10 +10,11 @@
 
 enum { STREAM_NOISE = 7 };
 
-bool mk_localize_needs_gradient(mkd_localize method)
+mk_inspector_kind mk_localize_inspector(mkd_localize method)
 {
-  return method == MKD_LOCALIZE_GRADIENT || method == MKD_LOCALIZE_SMOOTHGRAD ||
-         method == MKD_LOCALIZE_GBP;
+  bool gradients = method == MKD_LOCALIZE_GRADIENT || method == MKD_LOCALIZE_SMOOTHGRAD ||
+                   method == MKD_LOCALIZE_GBP;
+  return gradients ? MK_INSPECTOR_GRADIENTS : MK_INSPECTOR_FORWARD;
 }
 
 static mkd_status create(mk_localizer *l, const mkd_detector *d, mkd_localize method)

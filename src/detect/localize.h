@@ -5,8 +5,8 @@
 #include "core/scratch.h"
 #include "detect/inspector.h"
 
-/* True when the method needs an inspector with gradients. */
-bool mk_localize_needs_gradient(mkd_localize method);
+/* The kind of inspector that the method needs. */
+mk_inspector_kind mk_localize_inspector(mkd_localize method);
 
 /* Working memory of one thread. */
 typedef struct {

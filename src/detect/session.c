@@ -60,7 +60,7 @@ static mkd_status create(mkd_session *s, const mkd_session_options *options)
       options->false_alarm != 0 ? options->false_alarm : d->calibration.false_alarm;
   MK_TRY(mkd_detector_threshold(d, false_alarm, &s->threshold));
   if (options->threads != 1) MK_TRY(mk_pool_create(&s->pool, options->threads));
-  MK_TRY(mk_inspector_create(&s->inspector, d, s->pool, mk_localize_needs_gradient(s->localize)));
+  MK_TRY(mk_inspector_create(&s->inspector, d, s->pool, mk_localize_inspector(s->localize)));
   MK_TRY(mk_localizer_create(&s->localizer, d, s->localize));
   MK_TRY(mk_alloc(&s->input, mk_input_size(&d->input), sizeof *s->input));
   return mk_alloc(&s->map, (size_t)d->input.width * (size_t)d->input.height, sizeof *s->map);

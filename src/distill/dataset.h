@@ -1,9 +1,9 @@
-/* From a source of images to a store of inputs and targets. Private to distill/. */
+/* The images of a training: which are trained on and which are held out, and their inputs. Private
+ * to distill/. */
 #ifndef MK_DISTILL_DATASET_H
 #define MK_DISTILL_DATASET_H
 
 #include "distill/trainer.h"
-#include "nn/net.h"
 
 /* Items 0 .. images - 1 of the store are the images, then come the warped copies of the images that
  * are trained on, all first copies before all second ones. */
@@ -24,21 +24,5 @@ void mk_split_free(mk_split *split);
 mkd_status mk_read_inputs(mk_split *split, mk_input_spec *input, const mk_recipe *recipe,
                           mkd_image_source source, uint64_t seed, const mk_reporter *reporter,
                           mk_pool *pool);
-
-/* Mean and standard deviation of every channel over the images that are trained on. */
-typedef struct {
-  int channels;
-  float *mean, *deviation;
-} mk_channel_statistics;
-
-/* Runs the expert over the store. statistics[i] belongs to critical point i. */
-mkd_status mk_compute_targets(const mk_split *split, mk_channel_statistics *statistics,
-                              const mk_input_spec *input, const mk_teacher *teacher,
-                              const mk_recipe *recipe, const mk_reporter *reporter, mk_pool *pool);
-
-/* Calls the progress callback; MKD_CANCELLED when it says so. */
-mkd_status mk_report(const mk_reporter *reporter, const mkd_progress *progress);
-__attribute__((format(printf, 3, 4))) void mk_log(const mk_reporter *reporter, mkd_log_level level,
-                                                  const char *format, ...);
 
 #endif

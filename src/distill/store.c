@@ -93,6 +93,11 @@ static uint8_t *targets(const mk_store *store, size_t item)
   return store->data + item * store->item_bytes + input;
 }
 
+const float *mk_store_targets(const mk_store *store, size_t item)
+{
+  return (const float *)(const void *)targets(store, item);
+}
+
 void mk_store_put_targets(const mk_store *store, size_t item, size_t begin, const float *src,
                           size_t count)
 {
@@ -112,7 +117,7 @@ void mk_store_get_targets(const mk_store *store, size_t item, size_t begin, floa
                           size_t count)
 {
   if (!store->half) {
-    memcpy(dst, (const float *)(const void *)targets(store, item) + begin, count * sizeof *dst);
+    memcpy(dst, mk_store_targets(store, item) + begin, count * sizeof *dst);
     return;
   }
   mk_floats_from_halves(dst, (const uint16_t *)(const void *)targets(store, item) + begin, count);

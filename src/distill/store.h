@@ -27,4 +27,7 @@ void mk_store_put_targets(const mk_store *store, size_t item, size_t begin, cons
 void mk_store_get_targets(const mk_store *store, size_t item, size_t begin, float *dst,
                           size_t count);
 
+/* All activations of an item of a store that keeps fp32. */
+const float *mk_store_targets(const mk_store *store, size_t item);
+
 #endif

@@ -20,10 +20,10 @@ typedef struct {
   const mk_recipe *recipe;
   const mk_training_options *options;
   const mk_reporter *reporter;
-  const mk_input_spec *input;
+  mk_input_spec input;
   mk_pool *pool;
-  const mk_split *split;
-  const mk_channel_statistics *statistics;
+  mk_split *split;
+  mk_channel_statistics statistics[MK_MAX_POINTS]; /* all zero when targets stay as they are */
   int points;
   char identity[MK_SHA256_HEX];
 
@@ -68,7 +68,7 @@ static void load_item(void *context, size_t index, int worker)
   const mk_store *store = t->split->store;
   size_t item = job->items[index], begin = 0;
   mk_input_normalise(mk_exec_input(job->exec) + index * store->input_size,
-                     mk_store_input(store, item), t->input);
+                     mk_store_input(store, item), &t->input);
   for (int p = 0; p < t->points; ++p) {
     float *target = t->targets[p] + index * t->sizes[p];
     mk_store_get_targets(store, item, begin, target, t->sizes[p]);
@@ -222,6 +222,54 @@ static void finish_epoch(trainer *t, int epoch)
   if (epoch + 1 <= t->epochs * 4 / 5) t->state.earlier_held_out_loss = t->state.held_out_loss;
 }
 
+/* The cloner folded, and pruned again, so that the outputs' new places are known. */
+static mkd_status fold_cloner(const trainer *t, mk_graph **cloner, int *outputs)
+{
+  mk_graph *folded;
+  int places[MK_MAX_POINTS];
+  MK_TRY(mk_graph_fold(&folded, t->cloner));
+  for (int p = 0; p < t->points; ++p)
+    places[p] = mk_graph_find(folded, t->recipe->critical_points.names[p]);
+  mkd_status status = mk_graph_prune(cloner, folded, places, t->points, outputs);
+  mk_graph_destroy(folded);
+  return status;
+}
+
+/* The training as it stands: all but the cloner is still the trainer's. */
+static mkd_status describe(const trainer *t, int epochs, mk_training *training)
+{
+  mk_graph *cloner;
+  int outputs[MK_MAX_POINTS] = {0};
+  MK_TRY(fold_cloner(t, &cloner, outputs));
+  *training = (mk_training){.cloner = cloner,
+                            .weight_val = t->state.weight_val,
+                            .weight_dir = t->state.weight_dir,
+                            .input = t->input,
+                            .store = t->split->store,
+                            .held_out = t->split->held_out,
+                            .held_out_count = t->split->held_out_count,
+                            .trained_count = t->split->originals,
+                            .epochs = epochs,
+                            .loss = t->state.loss,
+                            .held_out_loss = t->state.held_out_loss};
+  memcpy(training->outputs, outputs, sizeof outputs);
+  memcpy(training->statistics, t->statistics, sizeof t->statistics);
+  return MKD_OK;
+}
+
+/* After `epochs` of them. */
+static mkd_status take_snapshot(const trainer *t, int epochs)
+{
+  const mk_training_options *options = t->options;
+  mk_training training;
+  if (!options->snapshot_every || epochs % options->snapshot_every || epochs == t->epochs)
+    return MKD_OK;
+  MK_TRY(describe(t, epochs, &training));
+  mkd_status status = options->snapshot(options->snapshot_context, &training);
+  mk_graph_destroy(training.cloner);
+  return status;
+}
+
 static mkd_status run_epochs(trainer *t)
 {
   int epoch = (int)(t->state.step / t->steps_per_epoch);
@@ -236,7 +284,10 @@ static mkd_status run_epochs(trainer *t)
       size_t batch = count - first < width ? count - first : width;
       MK_TRY(train_step(t, t->order + first, (int)batch));
       bool last = in_epoch + 1 == t->steps_per_epoch;
-      if (last) finish_epoch(t, epoch);
+      if (last) {
+        finish_epoch(t, epoch);
+        MK_TRY(take_snapshot(t, epoch + 1));
+      }
       MK_TRY(report_step(t, epoch, last ? 0 : first + batch));
       if (now() - t->saved_time > CHECKPOINT_SECONDS) MK_TRY(save_checkpoint(t));
     }
@@ -256,15 +307,15 @@ static mkd_status make_cloner(trainer *t, const mk_teacher *teacher)
                           (mk_init)t->recipe->init, &rng));
   for (int p = 0; p < t->points; ++p) {
     mk_shape expert, cloner;
-    MK_TRY(mk_graph_shape(teacher->graph, teacher->outputs[p], t->input->height, t->input->width,
+    MK_TRY(mk_graph_shape(teacher->graph, teacher->outputs[p], t->input.height, t->input.width,
                           &expert));
-    MK_TRY(mk_graph_shape(t->cloner, t->outputs[p], t->input->height, t->input->width, &cloner));
+    MK_TRY(mk_graph_shape(t->cloner, t->outputs[p], t->input.height, t->input.width, &cloner));
     if (expert.height != cloner.height || expert.width != cloner.width)
       return mk_fail(MKD_ERROR_ARGUMENT,
                      "cloner: at input %dx%d, critical point %s has %dx%d positions, the expert "
                      "%dx%d",
-                     t->input->width, t->input->height, points->names[p], cloner.width,
-                     cloner.height, expert.width, expert.height);
+                     t->input.width, t->input.height, points->names[p], cloner.width, cloner.height,
+                     expert.width, expert.height);
     t->sizes[p] = (size_t)expert.height * (size_t)expert.width * (size_t)expert.channels;
     MK_TRY(mk_graph_name(t->cloner, t->outputs[p], points->names[p]));
   }
@@ -285,8 +336,8 @@ static mkd_status identify(trainer *t, const mk_teacher *teacher)
   }
   mkd_status status = mk_text_format(&text, "%s|%llu|%zu|%llu|%s|%dx%d|%s", recipe,
                                      (unsigned long long)t->options->seed, t->split->images,
-                                     (unsigned long long)sum, teacher->identity, t->input->width,
-                                     t->input->height, t->net->kernels->name);
+                                     (unsigned long long)sum, teacher->identity, t->input.width,
+                                     t->input.height, t->net->kernels->name);
   mk_free(recipe);
   MK_TRY(status);
   mk_sha256(t->identity, text, strlen(text));
@@ -308,7 +359,7 @@ static mkd_status set_up(trainer *t, const mk_teacher *teacher)
                                  .earlier_held_out_loss = NAN};
   MK_TRY(mk_net_create(&t->net, t->cloner, mk_kernels_best()));
   mk_exec_options options = {
-      .batch = t->batch, .height = t->input->height, .width = t->input->width, .train = true};
+      .batch = t->batch, .height = t->input.height, .width = t->input.width, .train = true};
   MK_TRY(mk_exec_create(&t->exec, t->net, t->outputs, t->points, &options));
   options.train = false;
   MK_TRY(mk_exec_create(&t->evaluator, t->net, t->outputs, t->points, &options));
@@ -342,88 +393,79 @@ static void tear_down(trainer *t)
   mk_exec_destroy(t->evaluator);
   mk_net_destroy(t->net);
   mk_graph_destroy(t->cloner);
+  for (int p = 0; p < t->points; ++p) mk_statistics_free(&t->statistics[p]);
 }
 
-/* Folded, and pruned again, so that the outputs' new places are known. */
-static mkd_status fold_cloner(const trainer *t, mk_training *training)
-{
-  mk_graph *folded;
-  int outputs[MK_MAX_POINTS];
-  MK_TRY(mk_graph_fold(&folded, t->cloner));
-  for (int p = 0; p < t->points; ++p)
-    outputs[p] = mk_graph_find(folded, t->recipe->critical_points.names[p]);
-  mkd_status status =
-      mk_graph_prune(&training->cloner, folded, outputs, t->points, training->outputs);
-  mk_graph_destroy(folded);
-  return status;
-}
-
-static void judge_convergence(const trainer *t, mk_training *training)
+static bool judge_convergence(const trainer *t)
 {
   double earlier = t->state.earlier_held_out_loss, last = t->state.held_out_loss;
-  training->converged = last > 0.9 * earlier; /* NAN, after a single epoch, tells nothing */
+  bool converged = last > 0.9 * earlier; /* NAN, after a single epoch, tells nothing */
   if (isnan(earlier))
     mk_log(t->reporter, MKD_LOG_WARNING,
            "%d epoch%s cannot show whether training has converged; train for more", t->epochs,
            t->epochs == 1 ? "" : "s");
-  else if (!training->converged)
+  else if (!converged)
     mk_log(t->reporter, MKD_LOG_WARNING,
            "training has not converged: the held-out loss fell from %.4g to %.4g in the last fifth "
            "of the epochs; train for more than %d epochs",
            earlier, last, t->epochs);
-  if (training->converged && last > 2 * t->state.loss)
+  if (converged && last > 2 * t->state.loss)
     mk_log(t->reporter, MKD_LOG_WARNING,
            "the held-out loss %.4g is far above the training loss %.4g: more normal images would "
            "help",
            last, t->state.loss);
+  return converged;
 }
 
-static mkd_status distil(mk_training *training, trainer *t, const mk_teacher *teacher)
+static mkd_status compute_targets(trainer *t, const mk_teacher *teacher)
 {
-  MK_TRY(set_up(t, teacher));
-  MK_TRY(run_epochs(t));
-  training->weight_val = t->state.weight_val;
-  training->weight_dir = t->state.weight_dir;
-  training->epochs = t->epochs;
-  training->loss = t->state.loss;
-  training->held_out_loss = t->state.held_out_loss;
-  judge_convergence(t, training);
-  return fold_cloner(t, training);
+  const mk_split *split = t->split;
+  mk_net *net;
+  bool *counted;
+  MK_TRY(mk_alloc(&counted, split->store->count, sizeof *counted));
+  for (size_t i = 0; i < split->originals; ++i) counted[split->train[i]] = true;
+  mkd_status status = mk_net_create(&net, teacher->graph, mk_kernels_best());
+  if (status == MKD_OK) {
+    mk_target_job job = {.store = split->store,
+                         .input = &t->input,
+                         .expert = net,
+                         .outputs = teacher->outputs,
+                         .points = t->points,
+                         .counted = counted,
+                         .statistics = t->recipe->normalise_targets ? t->statistics : NULL};
+    status = mk_compute_targets(&job, t->reporter, t->pool);
+    mk_net_destroy(net);
+  }
+  mk_free(counted);
+  return status;
 }
 
-/* The trainer's split, store and targets. */
-static mkd_status prepare(trainer *t, mk_split *split, mk_channel_statistics *statistics,
-                          mk_input_spec *input, const mk_teacher *teacher, mkd_image_source source)
+/* Split, store and targets. */
+static mkd_status prepare(trainer *t, const mk_teacher *teacher, mkd_image_source source)
 {
   const mk_recipe *recipe = t->recipe;
   const mk_training_options *options = t->options;
+  mk_split *split = t->split;
   size_t target_size = 0;
   MK_TRY(make_cloner(t, teacher));
   for (int p = 0; p < t->points; ++p) target_size += t->sizes[p];
   MK_TRY(mk_split_create(split, source.count, recipe, options->seed));
   MK_TRY(mk_store_create(&split->store, split->images + split->train_count - split->originals,
-                         mk_input_size(input), target_size, recipe->target_type == MK_TARGETS_FP16,
-                         options->cache_memory));
-  MK_TRY(mk_read_inputs(split, input, recipe, source, options->seed, t->reporter, t->pool));
-  return mk_compute_targets(split, statistics, input, teacher, recipe, t->reporter, t->pool);
+                         mk_input_size(&t->input), target_size,
+                         recipe->target_type == MK_TARGETS_FP16, options->cache_memory));
+  MK_TRY(mk_read_inputs(split, &t->input, recipe, source, options->seed, t->reporter, t->pool));
+  return compute_targets(t, teacher);
 }
 
-static mkd_status run(mk_training *training, mk_split *split, mk_channel_statistics *statistics,
-                      const mk_recipe *recipe, const mk_teacher *teacher, mkd_image_source source,
-                      const mk_training_options *options, const mk_reporter *reporter,
-                      mk_pool *pool)
+static mkd_status run(trainer *t, mk_training *training, const mk_teacher *teacher,
+                      mkd_image_source source)
 {
-  trainer t = {.recipe = recipe,
-               .options = options,
-               .reporter = reporter,
-               .input = &training->input,
-               .pool = pool,
-               .split = split,
-               .statistics = statistics};
-  mkd_status status = prepare(&t, split, statistics, &training->input, teacher, source);
-  if (status == MKD_OK) status = distil(training, &t, teacher);
-  tear_down(&t);
-  return status;
+  MK_TRY(prepare(t, teacher, source));
+  MK_TRY(set_up(t, teacher));
+  MK_TRY(run_epochs(t));
+  MK_TRY(describe(t, t->epochs, training));
+  training->converged = judge_convergence(t);
+  return MKD_OK;
 }
 
 mkd_status mk_train(mk_training *training, const mk_recipe *recipe, const mk_teacher *teacher,
@@ -431,29 +473,20 @@ mkd_status mk_train(mk_training *training, const mk_recipe *recipe, const mk_tea
                     const mk_training_options *options, const mk_reporter *reporter, mk_pool *pool)
 {
   mk_split split = {0};
-  mk_channel_statistics statistics[MK_MAX_POINTS] = {{0}};
-  *training = (mk_training){.input = *input};
-  mkd_status status =
-      run(training, &split, statistics, recipe, teacher, source, options, reporter, pool);
-  for (int p = 0; p < MK_MAX_POINTS; ++p) {
-    if (status == MKD_OK && recipe->normalise_targets) {
-      training->target_mean[p] = statistics[p].mean;
-      training->target_deviation[p] = statistics[p].deviation;
-    } else {
-      mk_free(statistics[p].mean);
-      mk_free(statistics[p].deviation);
-    }
-  }
-  if (status == MKD_OK) {
-    training->store = split.store;
-    training->held_out = split.held_out;
-    training->held_out_count = split.held_out_count;
-    training->trained_count = split.originals;
+  trainer t = {.recipe = recipe,
+               .options = options,
+               .reporter = reporter,
+               .input = *input,
+               .pool = pool,
+               .split = &split};
+  *training = (mk_training){0};
+  mkd_status status = run(&t, training, teacher, source);
+  if (status == MKD_OK) { /* these are the result's now */
+    memset(t.statistics, 0, sizeof t.statistics);
     split.store = NULL;
     split.held_out = NULL;
-  } else {
-    mk_training_free(training);
   }
+  tear_down(&t);
   mk_split_free(&split);
   return status;
 }
@@ -461,10 +494,7 @@ mkd_status mk_train(mk_training *training, const mk_recipe *recipe, const mk_tea
 void mk_training_free(mk_training *training)
 {
   mk_graph_destroy(training->cloner);
-  for (int p = 0; p < MK_MAX_POINTS; ++p) {
-    mk_free(training->target_mean[p]);
-    mk_free(training->target_deviation[p]);
-  }
+  for (int p = 0; p < MK_MAX_POINTS; ++p) mk_statistics_free(&training->statistics[p]);
   mk_store_destroy(training->store);
   mk_free(training->held_out);
   memset(training, 0, sizeof *training);

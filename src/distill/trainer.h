@@ -3,7 +3,9 @@
 #define MK_DISTILL_TRAINER_H
 
 #include "core/threads.h"
+#include "distill/report.h"
 #include "distill/store.h"
+#include "distill/targets.h"
 #include "image/input.h"
 #include "nn/graph.h"
 #include "recipe/recipe.h"
@@ -16,35 +18,36 @@ typedef struct {
   const char *identity;  /* hash: a checkpoint of another expert is refused */
 } mk_teacher;
 
-/* How the work reports; every call comes from the thread that trains. */
-typedef struct {
-  bool (*progress)(void *context, const mkd_progress *progress);     /* or NULL */
-  void (*log)(void *context, mkd_log_level level, const char *text); /* or NULL */
-  void *context;
-} mk_reporter;
+typedef struct mk_training mk_training;
 
 typedef struct {
   uint64_t seed;
   uint64_t cache_memory;
   const char *checkpoint; /* or NULL */
   bool resume;
+  /* Called after every `snapshot_every` epochs but the last with the training as it stands; it
+   * looks at it and changes nothing. 0 = never. */
+  int snapshot_every;
+  mkd_status (*snapshot)(void *context, const mk_training *training);
+  void *snapshot_context;
 } mk_training_options;
 
 /* What training gives. */
-typedef struct {
+struct mk_training {
   mk_graph *cloner; /* batch norm folded */
   int outputs[MK_MAX_POINTS];
-  float *target_mean[MK_MAX_POINTS], *target_deviation[MK_MAX_POINTS]; /* per channel, or NULL */
+  mk_channel_statistics statistics[MK_MAX_POINTS]; /* of the targets; all zero if not normalised */
   double weight_val, weight_dir;
   mk_input_spec input;
   mk_store *store;  /* inputs of the held-out images are still needed, for calibration */
   size_t *held_out; /* items of the store */
   size_t held_out_count, trained_count;
   int epochs;
-  double loss, held_out_loss; /* of the last epoch */
-  bool converged;
-} mk_training;
+  double loss, held_out_loss; /* of the last epoch; of the last check */
+  bool converged;             /* false before the end */
+};
 
+/* On failure, `training` is all zero. */
 mkd_status mk_train(mk_training *training, const mk_recipe *recipe, const mk_teacher *teacher,
                     const mk_input_spec *input, mkd_image_source source,
                     const mk_training_options *options, const mk_reporter *reporter, mk_pool *pool);

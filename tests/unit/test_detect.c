@@ -211,7 +211,7 @@ static void inspection_matches(void **state)
     mkd_detector *d = make_detector(k);
     calibrate(d, MKD_LOCALIZE_NONE, NULL);
     mk_inspector *in;
-    assert_int_equal(mk_inspector_create(&in, d, NULL, false), MKD_OK);
+    assert_int_equal(mk_inspector_create(&in, d, NULL, MK_INSPECTOR_FORWARD), MKD_OK);
     fill_numbers(mk_inspector_input(in), VALUES, 3100, 0, 2);
     mk_inspect(in);
     double losses[2 * POINTS];
@@ -276,9 +276,10 @@ static void maps_match(void **state)
       mk_inspector *in;
       mk_localizer *localizer;
       float map[WIDTH * HEIGHT];
-      bool gradients = mk_localize_needs_gradient(cases[i].localize);
-      assert_int_equal(gradients, cases[i].localize != MKD_LOCALIZE_DISCREPANCY);
-      assert_int_equal(mk_inspector_create(&in, d, i % 2 ? pool : NULL, gradients), MKD_OK);
+      mk_inspector_kind kind = mk_localize_inspector(cases[i].localize);
+      assert_int_equal(kind == MK_INSPECTOR_GRADIENTS,
+                       cases[i].localize != MKD_LOCALIZE_DISCREPANCY);
+      assert_int_equal(mk_inspector_create(&in, d, i % 2 ? pool : NULL, kind), MKD_OK);
       assert_int_equal(mk_localizer_create(&localizer, d, cases[i].localize), MKD_OK);
       fill_numbers(mk_inspector_input(in), VALUES, 3100, 0, 2);
       mk_inspect(in);
@@ -305,7 +306,7 @@ static void map_statistics_match(void **state)
       calibrate(d, cases[i].localize, NULL);
       mk_inspector *in;
       mk_localizer *localizer;
-      assert_int_equal(mk_inspector_create(&in, d, NULL, true), MKD_OK);
+      assert_int_equal(mk_inspector_create(&in, d, NULL, MK_INSPECTOR_GRADIENTS), MKD_OK);
       assert_int_equal(mk_localizer_create(&localizer, d, cases[i].localize), MKD_OK);
       double sum = 0, most = -INFINITY;
       for (size_t image = 0; image < HELD_OUT; ++image) {

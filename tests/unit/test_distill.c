@@ -521,12 +521,12 @@ static void trainings_match_the_reference_library(void **state)
     for (size_t i = 0; i < 2; ++i)
       assert_true(expected(name)->data[i] == (float)training.held_out[i]);
     for (int p = 0; p < 2; ++p) {
-      assert_true((training.target_mean[p] != NULL) == (k == 0));
+      assert_true((training.statistics[p].mean != NULL) == (k == 0));
       if (k != 0) continue;
       snprintf(name, sizeof name, "%d.mean.%d", k, p);
-      assert_array(name, training.target_mean[p], 1e-5);
+      assert_array(name, training.statistics[p].mean, 1e-5);
       snprintf(name, sizeof name, "%d.deviation.%d", k, p);
-      assert_array(name, training.target_deviation[p], 1e-5);
+      assert_array(name, training.statistics[p].deviation, 1e-5);
     }
     for (int i = 0; i < training.cloner->count; ++i)
       assert_int_not_equal(training.cloner->ops[i].kind, MK_OP_BATCH_NORM);
