@@ -1,6 +1,6 @@
-/* Training, saving, loading, calibrating, describing and scoring, with every single allocation
- * failing in its turn: it is told, and nothing leaks (which the address sanitizer sees). Linked
- * with
+/* Training, saving, loading, calibrating, describing and scoring (kept activations, too), with
+ * every single allocation failing in its turn: it is told, and nothing leaks (which the address
+ * sanitizer sees). Linked with
  * --wrap=aligned_alloc, through which the library allocates. */
 #include <stdarg.h>
 #include <setjmp.h>
@@ -71,6 +71,12 @@ static bool stop_at_step(void *context, const mkd_progress *progress)
   return progress->stage != MKD_STAGE_DISTILL;
 }
 
+static mkd_status take_snapshot(void *context, int epoch, const mkd_detector *detector)
+{
+  (void)context, (void)epoch, (void)detector;
+  return MKD_OK;
+}
+
 static mkd_status train(mkd_detector **detector, const mkd_expert *expert, tiny_images *images,
                         bool stop)
 {
@@ -84,6 +90,8 @@ static mkd_status train(mkd_detector **detector, const mkd_expert *expert, tiny_
   options.checkpoint = checkpoint_path;
   options.resume = !stop;
   options.progress = stop ? stop_at_step : NULL;
+  options.snapshot_every = 1;
+  options.snapshot = take_snapshot;
   return mkd_train(detector, expert, tiny_source(images), &options);
 }
 
@@ -100,6 +108,22 @@ static mkd_status score(const mkd_detector *detector, mkd_localize localize)
   status = mkd_session_score(session, &image, &result);
   if (status == MKD_OK) mk_sha256(outcome, result.map.data, sizeof(float) * 40 * 30);
   mkd_session_destroy(session);
+  return status;
+}
+
+static mkd_status score_features(const mkd_detector *detector)
+{
+  mkd_features *features;
+  tiny_images images = tiny_images_of(2, 9000);
+  mkd_features_options options = mkd_features_options_default();
+  double scores[2];
+  options.threads = 1;
+  mkd_status status = mkd_features_create(&features, detector, tiny_source(&images), &options);
+  assert_int_equal(images.out, 0);
+  if (status != MKD_OK) return status;
+  status = mkd_features_score(features, detector, 1, scores);
+  if (status == MKD_OK) mk_sha256(outcome, scores, sizeof scores);
+  mkd_features_destroy(features);
   return status;
 }
 
@@ -137,6 +161,15 @@ static mkd_status load_and_score(void)
   mkd_detector_destroy(detector);
   mkd_detector_destroy(calibrated);
   assert_int_equal(images.out, 0);
+  return status;
+}
+
+static mkd_status load_and_score_features(void)
+{
+  mkd_detector *detector = NULL;
+  mkd_status status = mkd_detector_load(&detector, model_path);
+  if (status == MKD_OK) status = score_features(detector);
+  mkd_detector_destroy(detector);
   return status;
 }
 
@@ -189,6 +222,13 @@ static void scoring_survives(void **state)
   assert_survives(load_and_score);
 }
 
+static void features_survive(void **state)
+{
+  (void)state;
+  assert_int_equal(train_and_save(), MKD_OK);
+  assert_survives(load_and_score_features);
+}
+
 static void description_survives(void **state)
 {
   (void)state;
@@ -227,9 +267,8 @@ static void scoring_settles(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(training_survives),
-      cmocka_unit_test(scoring_survives),
-      cmocka_unit_test(description_survives),
+      cmocka_unit_test(training_survives), cmocka_unit_test(scoring_survives),
+      cmocka_unit_test(features_survive),  cmocka_unit_test(description_survives),
       cmocka_unit_test(scoring_settles),
   };
   return cmocka_run_group_tests(tests, make_folder, remove_folder);
