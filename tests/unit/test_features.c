@@ -165,6 +165,33 @@ static void detectors_that_see_something_else_are_refused(void **state)
   mkd_detector_destroy(detector);
 }
 
+/* It names the expert of the features, but has another one. */
+static void models_that_lie_are_refused(void **state)
+{
+  (void)state;
+  static const char *const none[] = {NULL};
+  mkd_detector *detector = train(0, none), *liar;
+  mkd_features *features = features_of(detector, 1, 0);
+  double scores[PROBES] = {42};
+  tiny_training t = tiny_training_of(IMAGES, 7000);
+  mkd_expert *expert = tiny_expert();
+  t.options.set = t.sets;
+  assert_ok(mk_graph_name(expert->graph, mk_graph_find(expert->graph, "p2"), "p0"));
+  assert_ok(mk_graph_name(expert->graph, mk_graph_find(expert->graph, "p1"), "p2"));
+  assert_ok(mk_graph_name(expert->graph, mk_graph_find(expert->graph, "p0"), "p1"));
+  tiny_training_set(&t, "cloner=conv 3x3/2 6 bn relu; keep a; conv 1x1 expert bias; point p2; "
+                        "from a; conv 3x3/2 10 bn relu6; conv 1x1 expert bias; point p1");
+  assert_ok(mkd_train(&liar, expert, tiny_source(&t.images), &t.options));
+  assert_true(mkd_features_match(features, liar));
+  assert_error(mkd_features_score(features, liar, 1, scores), MKD_ERROR_FILE,
+               "critical point 'p1': the model gives 6x4x12, the expert that it names 12x8x8");
+  assert_true(scores[0] == 42);
+  mkd_expert_destroy(expert);
+  mkd_features_destroy(features);
+  mkd_detector_destroy(detector);
+  mkd_detector_destroy(liar);
+}
+
 typedef struct {
   size_t calls, stop_at;
   mkd_progress last;
@@ -233,6 +260,7 @@ int main(void)
       cmocka_unit_test(scores_are_those_of_sessions),
       cmocka_unit_test(detectors_share_features),
       cmocka_unit_test(detectors_that_see_something_else_are_refused),
+      cmocka_unit_test(models_that_lie_are_refused),
       cmocka_unit_test(errors_leave_nothing_behind),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
