@@ -57,6 +57,9 @@ static void make_input_spec(mk_input_spec *input, const mk_recipe *recipe, const
       .height = recipe->input_height,
       .resize_width = recipe->resize_width ? recipe->resize_width : recipe->input_width,
       .resize_height = recipe->resize_height ? recipe->resize_height : recipe->input_height,
+      .tile_width = recipe->tile_width,
+      .tile_height = recipe->tile_height,
+      .tile_overlap = recipe->tile_overlap,
       .filter = (mk_resample)recipe->resample,
       .low = 0,
       .high = 255};

@@ -11,6 +11,16 @@ size_t mk_input_size(const mk_input_spec *spec)
   return (size_t)spec->width * (size_t)spec->height * 3;
 }
 
+bool mk_input_is_tiled(const mk_input_spec *spec)
+{
+  return spec->tile_width > 0 || spec->tile_height > 0;
+}
+
+mkd_status mk_input_tiles(mk_tile_grid *grid, const mk_input_spec *spec, const mkd_image *image)
+{
+  return mk_tile_grid_create(grid, image, spec->tile_width, spec->tile_height, spec->tile_overlap);
+}
+
 void mk_input_to_levels(float *dst, const uint16_t *src, size_t count)
 {
   for (size_t i = 0; i < count; ++i) dst[i] = (float)src[i] / levels_per_grey;

@@ -50,12 +50,13 @@ static json_t *float_array(const float *numbers, size_t count)
 
 static json_t *input_json(const mk_input_spec *input)
 {
-  return json_pack("{s:i, s:i, s:i, s:i, s:s, s:o, s:o, s:f, s:f}", "width", input->width, "height",
-                   input->height, "resize_width", input->resize_width, "resize_height",
-                   input->resize_height, "resample",
+  return json_pack("{s:i, s:i, s:i, s:i, s:s, s:o, s:o, s:f, s:f, s:i, s:i, s:f}", "width",
+                   input->width, "height", input->height, "resize_width", input->resize_width,
+                   "resize_height", input->resize_height, "resample",
                    input->filter == MK_RESAMPLE_LANCZOS ? "lanczos" : "bilinear", "mean",
                    float_array(input->mean, 3), "std", float_array(input->std, 3), "low",
-                   (double)input->low, "high", (double)input->high);
+                   (double)input->low, "high", (double)input->high, "tile_width", input->tile_width,
+                   "tile_height", input->tile_height, "tile_overlap", input->tile_overlap);
 }
 
 static json_t *calibration_json(const mkd_detector *d)
@@ -207,11 +208,14 @@ static mkd_status read_input(mk_input_spec *input, const json_t *object)
 {
   double mean[3], std[3], low, high;
   const double big = 1e6, small = 1e-6;
-  const int most = 8192;
+  const int most = 8192, largest_tile = 1000000;
   MK_TRY(get_integer(object, "width", 1, most, &input->width));
   MK_TRY(get_integer(object, "height", 1, most, &input->height));
   MK_TRY(get_integer(object, "resize_width", input->width, most, &input->resize_width));
   MK_TRY(get_integer(object, "resize_height", input->height, most, &input->resize_height));
+  MK_TRY(get_integer(object, "tile_width", 0, largest_tile, &input->tile_width));
+  MK_TRY(get_integer(object, "tile_height", 0, largest_tile, &input->tile_height));
+  MK_TRY(get_real(object, "tile_overlap", 0, 0.9, &input->tile_overlap));
   MK_TRY(get_reals(object, "mean", 3, -big, big, mean));
   MK_TRY(get_reals(object, "std", 3, small, big, std));
   MK_TRY(get_real(object, "low", 0, 255, &low));

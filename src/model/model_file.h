@@ -5,7 +5,7 @@
 #include "core/safetensors.h"
 #include "detect/detector.h"
 
-enum { MK_MODEL_VERSION = 1 };
+enum { MK_MODEL_VERSION = 2 };
 
 /* True when the tensors come from a model file of any version. */
 bool mk_model_recognise(const mk_tensors *tensors);

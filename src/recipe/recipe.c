@@ -33,6 +33,9 @@ static const key keys[] = {
     {"input_height", INTEGER, AT(input_height), 8, 8192, NULL},
     {"resize_width", INTEGER, AT(resize_width), 0, 8192, NULL},
     {"resize_height", INTEGER, AT(resize_height), 0, 8192, NULL},
+    {"tile_width", INTEGER, AT(tile_width), 0, 1000000, NULL},
+    {"tile_height", INTEGER, AT(tile_height), 0, 1000000, NULL},
+    {"tile_overlap", REAL, AT(tile_overlap), 0, 0.9, NULL},
     {"resample", CHOICE, AT(resample), 0, 0, CHOICES("bilinear", "lanczos")},
     {"values", CHOICE, AT(values), 0, 0, CHOICES("expert", "unit", "imagenet")},
     {"contrast_below", REAL, AT(contrast_below), 0, 255, NULL},
@@ -453,6 +456,7 @@ static bool contains(const mk_point_list *list, const char *name)
 mkd_status mk_recipe_check(const mk_recipe *r)
 {
   const mkd_status wrong = MKD_ERROR_ARGUMENT;
+  const int least_tile = 8;
   if (r->critical_points.count == 0)
     return mk_fail(wrong, "recipe: critical_points is empty; name at least one");
   for (int i = 0; i < r->critical_points.count; ++i) {
@@ -480,6 +484,10 @@ mkd_status mk_recipe_check(const mk_recipe *r)
       (r->resize_height && r->resize_height < r->input_height))
     return mk_fail(wrong,
                    "recipe: resize_width and resize_height must not be below the input size");
+  if ((r->tile_width && r->tile_width < least_tile) ||
+      (r->tile_height && r->tile_height < least_tile))
+    return mk_fail(wrong, "recipe: tile_width and tile_height must be 0 (no tiles) or at least %d",
+                   least_tile);
   return MKD_OK;
 }
 

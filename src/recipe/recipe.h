@@ -39,6 +39,8 @@ typedef struct {
   char *name;
   /* input */
   int input_width, input_height, resize_width, resize_height;
+  int tile_width, tile_height; /* pixels of the image; 0 = all of it */
+  double tile_overlap;
   int resample; /* mk_resample */
   int values;   /* mk_values */
   double contrast_below;

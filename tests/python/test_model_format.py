@@ -152,7 +152,7 @@ class ModelFormat(unittest.TestCase):
     def test_metadata_are_those_of_the_document(self):
         self.assertEqual(set(self.metadata), documented("Model files") - {
             "target_mean.P", "target_deviation.P"})
-        self.assertEqual(self.metadata["mkd_model"], "1")
+        self.assertEqual(self.metadata["mkd_model"], "2")
         for name in ("input", "calibration", "provenance"):
             self.assertEqual(set(json.loads(self.metadata[name])), documented(f"`{name}`"))
         self.assertEqual(set(json.loads(self.metadata["recipe"])), documented_recipe())

@@ -93,8 +93,9 @@ static mkd_detector *make_detector(int k)
                          d->expert_outputs);
   d->cloner = make_graph(cloner_layers, sizeof cloner_layers / sizeof *cloner_layers, 2000,
                          d->cloner_outputs);
-  d->input = (mk_input_spec){WIDTH,           HEIGHT,       WIDTH, HEIGHT, MK_RESAMPLE_BILINEAR,
-                             {100, 110, 120}, {50, 60, 70}, 0,     255};
+  d->input = (mk_input_spec){
+      WIDTH, HEIGHT, WIDTH, HEIGHT, MK_RESAMPLE_BILINEAR, {100, 110, 120}, {50, 60, 70}, 0,
+      255,   0,      0,     0};
   d->weight_val = k == 0 ? 1 : 0.7;
   d->weight_dir = k == 0 ? 2.5 : 1.3;
   for (uint32_t p = 0; k == 0 && p < POINTS; ++p) {

@@ -188,10 +188,10 @@ static void other_files_are_refused(void **state)
 static void versions_to_come_are_refused(void **state)
 {
   (void)state;
-  write_with("mkd_model", "2");
-  assert_refused("is a model of format version 2; this mkd reads version 1");
-  write_with("mkd_model", "1.0");
-  assert_refused("format version 1.0");
+  write_with("mkd_model", "1");
+  assert_refused("is a model of format version 1; this mkd reads version 2");
+  write_with("mkd_model", "2.0");
+  assert_refused("format version 2.0");
   write_with("mkd_model", "");
   assert_refused("format version ");
 }
@@ -265,6 +265,11 @@ static void members_have_ranges(void **state)
       {"input", "height", "-1"},
       {"input", "resize_width", "23"},
       {"input", "resize_height", "100000"},
+      {"input", "tile_width", "-1"},
+      {"input", "tile_height", "1000001"},
+      {"input", "tile_height", "8.5"},
+      {"input", "tile_overlap", "1"},
+      {"input", "tile_overlap", "-0.1"},
       {"input", "resample", "\"nearest\""},
       {"input", "mean", "[1,2]"},
       {"input", "mean", "[1,2,3,4]"},

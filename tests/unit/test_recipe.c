@@ -57,6 +57,9 @@ static const struct {
     {"input_height", {"8", "8192"}, {"8", "8192"}},
     {"resize_width", {"0", "8192"}, {"0", "8192"}},
     {"resize_height", {"0", "300"}, {"0", "300"}},
+    {"tile_width", {"0", "1000000"}, {"0", "1000000"}},
+    {"tile_height", {"0", "512"}, {"0", "512"}},
+    {"tile_overlap", {"0", "0.9"}, {"0.0", "0.9"}},
     {"resample", {"bilinear", "lanczos"}, {"\"bilinear\"", "\"lanczos\""}},
     {"values", {"unit", "imagenet"}, {"\"unit\"", "\"imagenet\""}},
     {"contrast_below", {"0", "99.5"}, {"0.0", "99.5"}},
@@ -255,6 +258,8 @@ static void wrong_wholes_are_refused(void **state)
       {"warp_scale_low=1.2", "", "warp_scale_low is above"},
       {"resize_width=255", "", "must not be below"},
       {"resize_height=255", "", "must not be below"},
+      {"tile_width=7", "", "must be 0 (no tiles) or at least 8"},
+      {"tile_height=1", "tile_width=8", "must be 0 (no tiles) or at least 8"},
   };
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; ++i) {
     mk_recipe recipe = load("default");
