@@ -465,7 +465,8 @@ typedef struct mkd_measurement {
 typedef void mkd_measure_report(void *context, const mkd_measurement *measurement);
 
 /* The stages of scoring `image` in a session with these options (NULL = defaults): "resize",
- * "expert", "cloner", "score" and, unless there is none, "map". */
+ * "expert", "cloner", "score" and, unless there is none, "map". Of the first tile, if the detector
+ * looks at tiles. */
 MKD_API mkd_status mkd_measure_stages(const mkd_detector *detector, const mkd_image *image,
                                       const mkd_session_options *options,
                                       mkd_measure_report *report, void *context);

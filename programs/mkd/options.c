@@ -155,12 +155,20 @@ const char *parse_seed(void *value, const char *text)
   return NULL;
 }
 
-const char *parse_rate(void *value, const char *text)
+int parse_share(const char *text, double high, double *value)
 {
   char *end;
   double number = strtod(text, &end);
   /* The first test keeps out what only strtod takes for a number: spaces, signs, "inf", "nan". */
-  if (!strchr("0123456789.", text[0]) || *end || !(number > 0 && number < 1))
+  if (!*text || !strchr("0123456789.", *text) || *end || !(number <= high)) return 0;
+  *value = number;
+  return 1;
+}
+
+const char *parse_rate(void *value, const char *text)
+{
+  double number;
+  if (!parse_share(text, 1, &number) || number == 0 || number == 1)
     return "a number above 0 and below 1";
   *(double *)value = number;
   return NULL;

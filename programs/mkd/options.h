@@ -50,4 +50,7 @@ const char *parse_localize(void *value, const char *text);   /* mkd_localize */
 int parse_whole(const char *text, unsigned long long low, unsigned long long high,
                 unsigned long long *value);
 
+/* A number from 0 to `high`, nothing before or after it. */
+int parse_share(const char *text, double high, double *value);
+
 #endif

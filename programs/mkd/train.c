@@ -54,21 +54,44 @@ static const char *parse_set(void *value, const char *text)
   return NULL;
 }
 
-static const char *parse_size(void *value, const char *text)
+/* N or WIDTHxHEIGHT as two keys; a number is `least` to `most`, or 0 if `zero`. */
+static bool override_size(overrides *set, const char *text, const char *const keys[2],
+                          unsigned long long least, unsigned long long most, bool zero)
 {
-  static const char *const expected = "a size in pixels from 8 to 8192, N or WIDTHxHEIGHT";
-  unsigned long long width, height;
+  unsigned long long size[2];
   char *copy = text_format("%s", text);
   char *x = strchr(copy, 'x');
+  const char *parts[2] = {copy, x ? x + 1 : copy};
+  bool valid = true;
   if (x) *x = '\0';
-  bool valid =
-      parse_whole(copy, 8, 8192, &width) && parse_whole(x ? x + 1 : copy, 8, 8192, &height);
-  if (valid) {
-    override(value, "input_width", copy);
-    override(value, "input_height", x ? x + 1 : copy);
-  }
+  for (int i = 0; i < 2; ++i)
+    valid = valid && parse_whole(parts[i], 0, most, &size[i]) &&
+            (size[i] >= least || (zero && size[i] == 0));
+  for (int i = 0; valid && i < 2; ++i) override(set, keys[i], parts[i]);
   free(copy);
-  return valid ? NULL : expected;
+  return valid;
+}
+
+static const char *parse_size(void *value, const char *text)
+{
+  static const char *const keys[] = {"input_width", "input_height"};
+  if (override_size(value, text, keys, 8, 8192, false)) return NULL;
+  return "a size in pixels from 8 to 8192, N or WIDTHxHEIGHT";
+}
+
+static const char *parse_tiles(void *value, const char *text)
+{
+  static const char *const keys[] = {"tile_width", "tile_height"};
+  if (override_size(value, text, keys, 8, 1000000, true)) return NULL;
+  return "a size in pixels from 8 to 1000000, N or WIDTHxHEIGHT; 0 = as long as the image";
+}
+
+static const char *parse_overlap(void *value, const char *text)
+{
+  double share;
+  if (!parse_share(text, 0.9, &share)) return "a number from 0 to 0.9";
+  override(value, "tile_overlap", text);
+  return NULL;
 }
 
 static const char *parse_epochs(void *value, const char *text)
@@ -201,6 +224,10 @@ static int parse_command_line(train_run *training, mkd_train_options *settings, 
       {"expert", 0, "FILE", "expert, or weights to import (default: the installed)", parse_text,
        &training->expert},
       {"size", 0, "SIZE", "size that images are scaled to: N or WxH", parse_size, &training->set},
+      {"tiles", 0, "SIZE", "cut images into tiles: N or WxH, pixels of the image", parse_tiles,
+       &training->set},
+      {"tile-overlap", 0, "SHARE", "of a tile that its neighbour covers, too (0.25)", parse_overlap,
+       &training->set},
       {"epochs", 0, "N", "passes over the images", parse_epochs, &training->set},
       {"batch", 0, "N", "images in one step", parse_batch, &training->set},
       {"holdout", 0, "SHARE", "share of the images kept for calibration (0.2)", parse_holdout,

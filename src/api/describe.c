@@ -100,14 +100,16 @@ static mkd_status describe_model(char **json, const mk_tensors *tensors, const c
   json_t *recipe = json_loads(recipe_text, 0, NULL);
   mk_free(recipe_text);
   json_t *object = json_pack(
-      "{s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:i, s:o, s:o, s:b, s:{s:i, s:i, s:b, s:f, s:f},"
+      "{s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:i, s:o, s:o, s:b, s:{s:i, s:i, s:b, s:f, s:f, s:i, "
+      "s:i, s:f},"
       " s:{s:f, s:f, s:b, s:I, s:o}, s:{s:I, s:f}, s:{s:I, s:f}, s:o}",
       "kind", "model", "mkd_version", p->mkd_version, "expert", p->expert_arch, "expert_sha256",
       p->expert_sha256, "trained_with_kernels", p->kernels, "seed", (json_int_t)p->seed,
       "trained_images", (json_int_t)p->trained_images, "epochs", p->epochs, "loss",
       real_or_null(p->loss), "held_out_loss", real_or_null(p->held_out_loss), "converged",
       (int)p->converged, "input", "width", in->width, "height", in->height, "contrast_stretched",
-      in->low > 0 || in->high < 255, "low", (double)in->low, "high", (double)in->high,
+      in->low > 0 || in->high < 255, "low", (double)in->low, "high", (double)in->high, "tile_width",
+      in->tile_width, "tile_height", in->tile_height, "tile_overlap", in->tile_overlap,
       "calibration", "false_alarm", threshold.false_alarm, "threshold", threshold.score,
       "extrapolated", (int)threshold.extrapolated, "held_out_images",
       (json_int_t)threshold.held_out, "map_threshold", real_or_null(threshold.map), "expert_size",

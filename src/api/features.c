@@ -15,6 +15,8 @@ struct mkd_features {
   int point_count;
   char *points[MK_MAX_POINTS];
   mk_shape shapes[MK_MAX_POINTS];
+  size_t images;
+  size_t *first; /* [images + 1]: item of the store with an image's first tile */
   mk_store *store;
 };
 
@@ -48,9 +50,11 @@ static mkd_status compute(mkd_features *f, const mkd_detector *d, mkd_image_sour
   for (int p = 0; p < f->point_count; ++p)
     activations +=
         (size_t)f->shapes[p].height * (size_t)f->shapes[p].width * (size_t)f->shapes[p].channels;
-  MK_TRY(mk_store_create(&f->store, source.count, mk_input_size(&f->input), activations, false,
-                         options->cache_memory));
-  MK_TRY(mk_read_images(f->store, &f->input, source, &reporter, pool));
+  f->images = source.count;
+  MK_TRY(mk_find_tiles(&f->first, &f->input, source, &reporter, pool));
+  MK_TRY(mk_store_create(&f->store, f->first[f->images], mk_input_size(&f->input), activations,
+                         false, options->cache_memory));
+  MK_TRY(mk_read_images(f->store, f->first, &f->input, source, &reporter, pool));
   mk_target_job job = {.store = f->store,
                        .input = &f->input,
                        .expert = d->expert_net,
@@ -91,13 +95,14 @@ void mkd_features_destroy(mkd_features *f)
   mk_free(f->expert_arch);
   mk_free(f->expert_sha256);
   for (int p = 0; p < f->point_count; ++p) mk_free(f->points[p]);
+  mk_free(f->first);
   mk_store_destroy(f->store);
   mk_free(f);
 }
 
 size_t mkd_features_count(const mkd_features *features)
 {
-  return features->store->count;
+  return features->images;
 }
 
 /* ---- Match ----------------------------------------------------------------------------------- */
@@ -109,7 +114,8 @@ static bool same_input(const mk_input_spec *a, const mk_input_spec *b)
   }
   return a->width == b->width && a->height == b->height && a->resize_width == b->resize_width &&
          a->resize_height == b->resize_height && a->filter == b->filter && a->low == b->low &&
-         a->high == b->high;
+         a->high == b->high && a->tile_width == b->tile_width && a->tile_height == b->tile_height &&
+         a->tile_overlap == b->tile_overlap;
 }
 
 static bool same_points(const mkd_features *f, const mkd_detector *d)
@@ -137,16 +143,23 @@ typedef struct {
   double *scores;
 } score_job;
 
-static mkd_status score_item(void *context, size_t item, int lane)
+static mkd_status score_image(void *context, size_t image, int lane)
 {
   const score_job *job = context;
   const mkd_features *f = job->features;
+  const mkd_detector *d = job->detector;
   mk_inspector *in = job->inspectors[lane];
-  mk_input_normalise(mk_inspector_input(in), mk_store_input(f->store, item), &f->input);
-  mk_inspect_activations(in, mk_store_targets(f->store, item));
-  job->scores[item] = mk_inspector_score(in, &job->detector->calibration);
-  if (isfinite(job->scores[item])) return MKD_OK;
-  return mk_fail(MKD_ERROR_FILE, "the score is not finite: the model's weights are damaged");
+  mk_score_parts parts = {-INFINITY, -INFINITY, -INFINITY};
+  for (size_t item = f->first[image]; item < f->first[image + 1]; ++item) {
+    mk_input_normalise(mk_inspector_input(in), mk_store_input(f->store, item), &f->input);
+    mk_inspect_activations(in, mk_store_targets(f->store, item));
+    mk_score_parts tile = mk_inspector_parts(in, &d->calibration);
+    if (!isfinite(mk_score_of(tile, d, &d->calibration)))
+      return mk_fail(MKD_ERROR_FILE, "the score is not finite: the model's weights are damaged");
+    parts = mk_larger_parts(parts, tile);
+  }
+  job->scores[image] = mk_score_of(parts, d, &d->calibration);
+  return MKD_OK;
 }
 
 /* A file may lie about its expert. */
@@ -174,7 +187,7 @@ static mkd_status score_all(score_job *job, double *scores, mk_pool *pool)
   for (int i = 0; i < threads; ++i)
     MK_TRY(mk_inspector_create(&job->inspectors[i], job->detector, NULL, MK_INSPECTOR_CLONER));
   MK_TRY(check_shapes(job->features, job->inspectors[0]));
-  mk_items items = {.count = count, .work = score_item, .context = job};
+  mk_items items = {.count = count, .work = score_image, .context = job};
   MK_TRY(mk_items_run(&items, pool));
   memcpy(scores, job->scores, count * sizeof *scores);
   return MKD_OK;

@@ -191,7 +191,10 @@ mkd_status mkd_measure_stages(const mkd_detector *detector, const mkd_image *ima
   mkd_status status = mkd_session_score(session, image, &result);
   mkd_session_destroy(session);
   MK_TRY(status);
-  stages s = {.detector = detector, .image = image};
+  mk_tile_grid grid;
+  MK_TRY(mk_input_tiles(&grid, &detector->input, image));
+  mkd_image tile = mk_tile_view(image, &grid, 0);
+  stages s = {.detector = detector, .image = &tile};
   status = stages_create(&s, options ? options : &defaults);
   if (status == MKD_OK) status = measure_stages(&s, report, context);
   stages_free(&s);

@@ -122,7 +122,7 @@ static mkd_status fill_provenance(mkd_detector *d, const mkd_expert *expert,
 {
   mk_provenance *p = &d->provenance;
   p->seed = seed;
-  p->trained_images = training->trained_count;
+  p->trained_images = training->trained_images;
   p->epochs = training->epochs;
   p->loss = training->loss;
   p->held_out_loss = training->held_out_loss;
@@ -156,15 +156,26 @@ static mkd_status copy_networks(mkd_detector *d, const mk_training *training)
   return MKD_OK;
 }
 
+/* The held-out part of a training, image by image. */
 typedef struct {
   const mk_training *training;
+  const size_t *items; /* of the store: tiles of the open image */
 } held_out_images;
 
-static mkd_status get_held_out(void *context, size_t index, float *dst)
+static mkd_status open_held_out(void *context, size_t index, size_t *tiles)
 {
-  const mk_training *training = ((held_out_images *)context)->training;
-  mk_input_normalise(dst, mk_store_input(training->store, training->held_out[index]),
-                     &training->input);
+  held_out_images *images = context;
+  const mk_training *t = images->training;
+  images->items = t->held_out + t->held_out_first[index];
+  *tiles = t->held_out_first[index + 1] - t->held_out_first[index];
+  return MKD_OK;
+}
+
+static mkd_status read_held_out(void *context, size_t tile, float *dst)
+{
+  const held_out_images *images = context;
+  const mk_training *t = images->training;
+  mk_input_normalise(dst, mk_store_input(t->store, images->items[tile]), &t->input);
   return MKD_OK;
 }
 
@@ -183,10 +194,11 @@ static mkd_status complete(const train_job *job, mkd_detector *d, const mk_train
   MK_TRY(copy_networks(d, training));
   MK_TRY(fill_provenance(d, job->expert, training, options->seed));
   MK_TRY(mk_detector_finish(d));
-  held_out_images images = {training};
-  mk_calibrate_job calibration = {.count = training->held_out_count,
-                                  .get = get_held_out,
-                                  .context = &images,
+  held_out_images images = {.training = training};
+  mk_calibrate_job calibration = {.images = {.count = training->held_out_images,
+                                             .open = open_held_out,
+                                             .read = read_held_out,
+                                             .context = &images},
                                   .false_alarm = options->false_alarm,
                                   .progress = report ? options->progress : NULL,
                                   .progress_context = options->context};
@@ -265,44 +277,66 @@ mkd_status mkd_train(mkd_detector **detector, const mkd_expert *expert, mkd_imag
 
 /* ---- Calibration ----------------------------------------------------------------------------- */
 
+/* The images of a source, one at a time. */
 typedef struct {
   const mkd_detector *detector;
   mkd_image_source source;
+  mkd_image image; /* open */
+  void *handle;
+  mk_tile_grid grid;
   uint16_t *input;
   mk_scratch scratch;
-} source_inputs;
+} source_images;
 
-static mkd_status get_from_source(void *context, size_t index, float *dst)
+static void close_image(void *context)
 {
-  source_inputs *inputs = context;
-  const mk_input_spec *spec = &inputs->detector->input;
-  mkd_image image = {0};
-  void *handle = NULL;
-  MK_TRY(inputs->source.get(inputs->source.context, index, &image, &handle));
-  mk_scratch_reset(&inputs->scratch);
-  mkd_status status = mk_input_read(inputs->input, spec, &image, &inputs->scratch);
-  if (inputs->source.release) inputs->source.release(inputs->source.context, &image, handle);
-  if (status == MKD_OK) mk_input_normalise(dst, inputs->input, spec);
+  source_images *images = context;
+  if (images->source.release)
+    images->source.release(images->source.context, &images->image, images->handle);
+}
+
+static mkd_status open_image(void *context, size_t index, size_t *tiles)
+{
+  source_images *images = context;
+  images->image = (mkd_image){0};
+  images->handle = NULL;
+  MK_TRY(images->source.get(images->source.context, index, &images->image, &images->handle));
+  mkd_status status = mk_input_tiles(&images->grid, &images->detector->input, &images->image);
+  if (status != MKD_OK) close_image(images);
+  *tiles = images->grid.count;
   return status;
+}
+
+static mkd_status read_tile(void *context, size_t tile, float *dst)
+{
+  source_images *images = context;
+  const mk_input_spec *spec = &images->detector->input;
+  mkd_image view = mk_tile_view(&images->image, &images->grid, tile);
+  mk_scratch_reset(&images->scratch);
+  MK_TRY(mk_input_read(images->input, spec, &view, &images->scratch));
+  mk_input_normalise(dst, images->input, spec);
+  return MKD_OK;
 }
 
 static mkd_status calibrate_from_source(mkd_detector *d, mkd_image_source normal,
                                         const mkd_calibrate_options *options)
 {
-  source_inputs inputs = {.detector = d, .source = normal};
-  mk_calibrate_job job = {.count = normal.count,
-                          .get = get_from_source,
-                          .context = &inputs,
+  source_images images = {.detector = d, .source = normal};
+  mk_calibrate_job job = {.images = {.count = normal.count,
+                                     .open = open_image,
+                                     .read = read_tile,
+                                     .close = close_image,
+                                     .context = &images},
                           .false_alarm = options->false_alarm,
                           .localize = options->localize,
                           .progress = options->progress,
                           .progress_context = options->context};
   mk_pool *pool;
   MK_TRY(mk_pool_create(&pool, options->threads));
-  mkd_status status = mk_alloc(&inputs.input, mk_input_size(&d->input), sizeof *inputs.input);
+  mkd_status status = mk_alloc(&images.input, mk_input_size(&d->input), sizeof *images.input);
   if (status == MKD_OK) status = mk_calibrate(d, &job, pool);
-  mk_free(inputs.input);
-  mk_scratch_free(&inputs.scratch);
+  mk_free(images.input);
+  mk_scratch_free(&images.scratch);
   mk_pool_destroy(pool);
   return status;
 }

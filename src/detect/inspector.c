@@ -200,49 +200,24 @@ void mk_inspector_differentiate(mk_inspector *in, bool guided)
 
 /* ---- Score ----------------------------------------------------------------------------------- */
 
-void mk_standardised_parts(const mkd_detector *d, const mk_shape *shapes, float *const *squares,
-                           const float *cosines, const mk_calibration *c, double *largest_square,
-                           double *largest_cosine)
+static double total(const mk_inspector *in)
 {
-  /* On the grid of the finest point; coarser ones are repeated. */
-  int finest = -1;
+  const mkd_detector *d = in->detector;
+  double loss = 0;
   for (int p = 0; p < d->point_count; ++p) {
-    if (d->scored[p] && (finest < 0 || positions(shapes[p]) > positions(shapes[finest])))
-      finest = p;
+    if (d->scored[p])
+      loss += d->weight_val * in->losses[p].loss.val + d->weight_dir * in->losses[p].loss.dir;
   }
-  mk_shape grid = shapes[finest];
-  *largest_square = *largest_cosine = -INFINITY;
-  for (int y = 0; y < grid.height; ++y) {
-    for (int x = 0; x < grid.width; ++x) {
-      double sum = 0;
-      for (int p = 0; p < d->point_count; ++p) {
-        if (!d->scored[p]) continue;
-        int py = y * shapes[p].height / grid.height, px = x * shapes[p].width / grid.width;
-        sum += ((double)squares[p][py * shapes[p].width + px] - c->square_mean[p]) /
-               c->square_deviation[p];
-      }
-      if (sum > *largest_square) *largest_square = sum;
-    }
-  }
-  for (size_t i = 0; i < positions(shapes[d->deepest]); ++i) {
-    double z = ((double)cosines[i] - c->cosine_mean) / c->cosine_deviation;
-    if (z > *largest_cosine) *largest_cosine = z;
-  }
+  return loss;
+}
+
+mk_score_parts mk_inspector_parts(const mk_inspector *in, const mk_calibration *c)
+{
+  if (in->detector->recipe.score == MK_SCORE_TOTAL) return (mk_score_parts){.total = total(in)};
+  return mk_standardised_parts(in->detector, in->shapes, in->squares, in->cosines, c);
 }
 
 double mk_inspector_score(const mk_inspector *in, const mk_calibration *c)
 {
-  const mkd_detector *d = in->detector;
-  if (d->recipe.score == MK_SCORE_TOTAL) {
-    double score = 0;
-    for (int p = 0; p < d->point_count; ++p) {
-      if (d->scored[p])
-        score += d->weight_val * in->losses[p].loss.val + d->weight_dir * in->losses[p].loss.dir;
-    }
-    return score;
-  }
-  double square, cosine;
-  mk_standardised_parts(d, in->shapes, in->squares, in->cosines, c, &square, &cosine);
-  return (square - c->largest_square_mean) / c->largest_square_deviation +
-         (cosine - c->largest_cosine_mean) / c->largest_cosine_deviation;
+  return mk_score_of(mk_inspector_parts(in, c), in->detector, c);
 }

@@ -4,7 +4,7 @@
 #define MK_DETECT_INSPECTOR_H
 
 #include "core/threads.h"
-#include "detect/detector.h"
+#include "detect/score.h"
 #include "nn/exec.h"
 #include "nn/loss.h"
 
@@ -46,14 +46,11 @@ void mk_inspect_activations(mk_inspector *inspector, const float *activations);
  * recipe names. */
 void mk_inspector_differentiate(mk_inspector *inspector, bool guided);
 
-/* The recipe's score of the inspected input. Wants the calibration's means and deviations. */
-double mk_inspector_score(const mk_inspector *inspector, const mk_calibration *calibration);
+/* What the score of the inspected input is made of. Wants the calibration's means and deviations of
+ * squares and cosines. */
+mk_score_parts mk_inspector_parts(const mk_inspector *inspector, const mk_calibration *calibration);
 
-/* The two parts of the standardised score: the largest sum of standardised squares, and the largest
- * standardised cosine. */
-void mk_standardised_parts(const mkd_detector *detector, const mk_shape *shapes,
-                           float *const *squares, const float *cosines,
-                           const mk_calibration *calibration, double *largest_square,
-                           double *largest_cosine);
+/* The recipe's score of the inspected input alone. */
+double mk_inspector_score(const mk_inspector *inspector, const mk_calibration *calibration);
 
 #endif

@@ -12,7 +12,48 @@ enum { STREAM_SPLIT = 1, STREAM_COPIES = 1000000 }; /* of the random numbers */
 
 /* ---- Split ----------------------------------------------------------------------------------- */
 
-mkd_status mk_split_create(mk_split *split, size_t images, const mk_recipe *recipe, uint64_t seed)
+/* The items of images order[0 .. count - 1] one after the other; `begins` (or NULL) tells where
+ * each image's begin, and where the last one's end. */
+static mkd_status collect_items(size_t **items, size_t *item_count, size_t *begins,
+                                const size_t *first, const size_t *order, size_t count)
+{
+  size_t total = 0;
+  for (size_t i = 0; i < count; ++i) total += first[order[i] + 1] - first[order[i]];
+  MK_TRY(mk_alloc(items, total, sizeof **items));
+  *item_count = total;
+  for (size_t i = 0, at = 0; i < count; ++i) {
+    if (begins) begins[i] = at;
+    for (size_t item = first[order[i]]; item < first[order[i] + 1]; ++item) (*items)[at++] = item;
+  }
+  if (begins) begins[count] = total;
+  return MKD_OK;
+}
+
+static mkd_status add_copies(mk_split *split, const mk_recipe *recipe)
+{
+  size_t copies = split->tiles < (size_t)recipe->copies_below ? (size_t)recipe->copies : 0;
+  size_t originals = split->train_count, count = originals * (1 + copies);
+  split->originals = originals;
+  MK_TRY(mk_grow(&split->train, originals, count, sizeof *split->train));
+  split->train_count = count;
+  for (size_t i = originals; i < count; ++i) split->train[i] = split->tiles + (i - originals);
+  return MKD_OK;
+}
+
+static mkd_status make_split(mk_split *split, const size_t *first, const mk_recipe *recipe,
+                             const size_t *order)
+{
+  size_t held_out = split->held_out_images;
+  MK_TRY(mk_alloc(&split->held_out_first, held_out + 1, sizeof *split->held_out_first));
+  MK_TRY(collect_items(&split->held_out, &split->held_out_count, split->held_out_first, first,
+                       order, held_out));
+  MK_TRY(collect_items(&split->train, &split->train_count, NULL, first, order + held_out,
+                       split->images - held_out));
+  return add_copies(split, recipe);
+}
+
+mkd_status mk_split_create(mk_split *split, size_t images, const size_t *first,
+                           const mk_recipe *recipe, uint64_t seed)
 {
   *split = (mk_split){.images = images};
   if (images < 2)
@@ -24,24 +65,15 @@ mkd_status mk_split_create(mk_split *split, size_t images, const mk_recipe *reci
   size_t held_out = (size_t)floor(recipe->holdout * (double)images + 0.5);
   if (held_out < 1) held_out = 1;
   if (held_out > images - 1) held_out = images - 1;
-  split->held_out_count = held_out;
-  split->originals = images - held_out;
-  size_t copies = images < (size_t)recipe->copies_below ? (size_t)recipe->copies : 0;
-  split->train_count = split->originals * (1 + copies);
+  split->held_out_images = held_out;
+  split->tiles = first[images];
 
   size_t *order;
   MK_TRY(mk_alloc(&order, images, sizeof *order));
   for (size_t i = 0; i < images; ++i) order[i] = i;
   mk_rng rng = mk_rng_seed(seed, STREAM_SPLIT);
   mk_rng_shuffle(&rng, order, images);
-  mkd_status status = mk_alloc(&split->train, split->train_count, sizeof(size_t));
-  if (status == MKD_OK) status = mk_alloc(&split->held_out, held_out, sizeof(size_t));
-  if (status == MKD_OK) {
-    memcpy(split->held_out, order, held_out * sizeof *order);
-    memcpy(split->train, order + held_out, split->originals * sizeof *order);
-    for (size_t i = split->originals; i < split->train_count; ++i)
-      split->train[i] = images + (i - split->originals);
-  }
+  mkd_status status = make_split(split, first, recipe, order);
   mk_free(order);
   if (status != MKD_OK) mk_split_free(split);
   return status;
@@ -52,6 +84,7 @@ void mk_split_free(mk_split *split)
   mk_store_destroy(split->store);
   mk_free(split->train);
   mk_free(split->held_out);
+  mk_free(split->held_out_first);
   memset(split, 0, sizeof *split);
 }
 
@@ -66,7 +99,7 @@ typedef struct {
   mk_scratch *scratch; /* [threads] */
 } copy_job;
 
-/* Copy `index` of the training set: item images + index. */
+/* Copy `index` of the training set: item tiles + index. */
 static mkd_status warp_image(void *context, size_t index, int lane)
 {
   const copy_job *job = context;
@@ -81,20 +114,23 @@ static mkd_status warp_image(void *context, size_t index, int lane)
   mk_rng rng = mk_rng_seed(job->seed, STREAM_COPIES + index);
   mk_input_to_levels(levels, src, values);
   mk_warp_rgb(warped, levels, job->input->width, job->input->height, job->ranges, &rng);
-  mk_input_from_levels(mk_store_input(split->store, split->images + index), warped, values);
+  mk_input_from_levels(mk_store_input(split->store, split->tiles + index), warped, values);
   return MKD_OK;
 }
 
+/* With tiles, MKD_STAGE_READ is over when all images have been read. */
 static mkd_status report_copy(void *context, size_t done)
 {
   const copy_job *job = context;
-  return mk_report_images(job->reporter, MKD_STAGE_READ, job->split->images + done,
-                          job->split->store->count);
+  const mk_split *split = job->split;
+  size_t total = split->store->count;
+  if (mk_input_is_tiled(job->input)) done = total - split->tiles;
+  return mk_report_images(job->reporter, MKD_STAGE_READ, split->tiles + done, total);
 }
 
 static mkd_status make_copies(copy_job *job, mk_pool *pool)
 {
-  mk_items items = {.count = job->split->store->count - job->split->images,
+  mk_items items = {.count = job->split->store->count - job->split->tiles,
                     .work = warp_image,
                     .report = report_copy,
                     .context = job};
@@ -132,13 +168,13 @@ static mkd_status find_contrast(mk_input_spec *input, const mk_split *split,
 
 /* ---- The whole ------------------------------------------------------------------------------- */
 
-mkd_status mk_read_inputs(mk_split *split, mk_input_spec *input, const mk_recipe *recipe,
-                          mkd_image_source source, uint64_t seed, const mk_reporter *reporter,
-                          mk_pool *pool)
+mkd_status mk_read_inputs(mk_split *split, const size_t *first, mk_input_spec *input,
+                          const mk_recipe *recipe, mkd_image_source source, uint64_t seed,
+                          const mk_reporter *reporter, mk_pool *pool)
 {
   copy_job copies = {
       .split = split, .input = input, .ranges = &recipe->warp, .seed = seed, .reporter = reporter};
-  MK_TRY(mk_read_images(split->store, input, source, reporter, pool));
+  MK_TRY(mk_read_images(split->store, first, input, source, reporter, pool));
   MK_TRY(make_copies(&copies, pool));
   return find_contrast(input, split, recipe, reporter);
 }

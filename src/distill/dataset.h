@@ -5,24 +5,29 @@
 
 #include "distill/trainer.h"
 
-/* Items 0 .. images - 1 of the store are the images, then come the warped copies of the images that
- * are trained on, all first copies before all second ones. */
+/* Items 0 .. tiles - 1 of the store are the tiles of all images, one an image if the recipe asks
+ * for none; then come the warped copies of those that are trained on, all first copies before all
+ * second ones. */
 typedef struct {
   mk_store *store;
-  size_t images;
+  size_t images, tiles;
   size_t *train, train_count; /* items, copies included */
+  size_t originals;           /* tiles among `train` */
   size_t *held_out, held_out_count;
-  size_t originals; /* images among `train` */
+  size_t held_out_images;
+  size_t *held_out_first; /* [held_out_images + 1]: where an image's tiles begin in `held_out` */
 } mk_split;
 
-/* Random split of `images`; at least one image on either side. */
-mkd_status mk_split_create(mk_split *split, size_t images, const mk_recipe *recipe, uint64_t seed);
+/* Random split of `images`, whose tiles stay together; at least one image on either side. `first`
+ * is what mk_find_tiles gives. */
+mkd_status mk_split_create(mk_split *split, size_t images, const size_t *first,
+                           const mk_recipe *recipe, uint64_t seed);
 void mk_split_free(mk_split *split);
 
-/* Decodes all images into the store; sets the contrast range of `input` if the recipe asks for it;
- * makes the warped copies. */
-mkd_status mk_read_inputs(mk_split *split, mk_input_spec *input, const mk_recipe *recipe,
-                          mkd_image_source source, uint64_t seed, const mk_reporter *reporter,
-                          mk_pool *pool);
+/* Decodes all images into the store, tile by tile; sets the contrast range of `input` if the recipe
+ * asks for it; makes the warped copies. */
+mkd_status mk_read_inputs(mk_split *split, const size_t *first, mk_input_spec *input,
+                          const mk_recipe *recipe, mkd_image_source source, uint64_t seed,
+                          const mk_reporter *reporter, mk_pool *pool);
 
 #endif

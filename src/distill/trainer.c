@@ -5,6 +5,7 @@
 #include "distill/checkpoint.h"
 #include "distill/cloner.h"
 #include "distill/dataset.h"
+#include "distill/images.h"
 #include "distill/schedule.h"
 #include "nn/loss.h"
 
@@ -247,8 +248,9 @@ static mkd_status describe(const trainer *t, int epochs, mk_training *training)
                             .input = t->input,
                             .store = t->split->store,
                             .held_out = t->split->held_out,
-                            .held_out_count = t->split->held_out_count,
-                            .trained_count = t->split->originals,
+                            .held_out_first = t->split->held_out_first,
+                            .held_out_images = t->split->held_out_images,
+                            .trained_images = t->split->images - t->split->held_out_images,
                             .epochs = epochs,
                             .loss = t->state.loss,
                             .held_out_loss = t->state.held_out_loss};
@@ -329,7 +331,7 @@ static mkd_status identify(trainer *t, const mk_teacher *teacher)
   MK_TRY(mk_recipe_to_json(&recipe, t->recipe));
   /* The images stand for themselves: a few values of each are enough to tell other ones. */
   uint64_t sum = 0;
-  for (size_t i = 0; i < t->split->images; ++i) {
+  for (size_t i = 0; i < t->split->tiles; ++i) {
     const uint16_t *input = mk_store_input(t->split->store, i);
     for (size_t j = 0; j < t->split->store->input_size; j += 97)
       sum = (sum ^ input[j]) * UINT64_C(1099511628211);
@@ -349,7 +351,7 @@ static mkd_status set_up(trainer *t, const mk_teacher *teacher)
 {
   size_t train_count = t->split->train_count;
   t->batch = (size_t)t->recipe->batch < train_count ? t->recipe->batch : (int)train_count;
-  t->epochs = mk_recipe_epochs(t->recipe, t->split->images);
+  t->epochs = mk_recipe_epochs(t->recipe, t->split->tiles);
   t->steps_per_epoch = (train_count + (size_t)t->batch - 1) / (size_t)t->batch;
   t->steps = t->steps_per_epoch * (uint64_t)t->epochs;
   t->state = (mk_training_state){.weight_val = t->recipe->weight_val,
@@ -440,20 +442,33 @@ static mkd_status compute_targets(trainer *t, const mk_teacher *teacher)
   return status;
 }
 
-/* Split, store and targets. */
-static mkd_status prepare(trainer *t, const mk_teacher *teacher, mkd_image_source source)
+static mkd_status read_images(trainer *t, const size_t *first, mkd_image_source source)
 {
   const mk_recipe *recipe = t->recipe;
   const mk_training_options *options = t->options;
   mk_split *split = t->split;
   size_t target_size = 0;
-  MK_TRY(make_cloner(t, teacher));
   for (int p = 0; p < t->points; ++p) target_size += t->sizes[p];
-  MK_TRY(mk_split_create(split, source.count, recipe, options->seed));
-  MK_TRY(mk_store_create(&split->store, split->images + split->train_count - split->originals,
+  MK_TRY(mk_split_create(split, source.count, first, recipe, options->seed));
+  if (mk_input_is_tiled(&t->input))
+    mk_log(t->reporter, MKD_LOG_INFO, "%zu images are cut into %zu tiles", split->images,
+           split->tiles);
+  MK_TRY(mk_store_create(&split->store, split->tiles + split->train_count - split->originals,
                          mk_input_size(&t->input), target_size,
                          recipe->target_type == MK_TARGETS_FP16, options->cache_memory));
-  MK_TRY(mk_read_inputs(split, &t->input, recipe, source, options->seed, t->reporter, t->pool));
+  return mk_read_inputs(split, first, &t->input, recipe, source, options->seed, t->reporter,
+                        t->pool);
+}
+
+/* Split, store and targets. */
+static mkd_status prepare(trainer *t, const mk_teacher *teacher, mkd_image_source source)
+{
+  size_t *first;
+  MK_TRY(make_cloner(t, teacher));
+  MK_TRY(mk_find_tiles(&first, &t->input, source, t->reporter, t->pool));
+  mkd_status status = read_images(t, first, source);
+  mk_free(first);
+  MK_TRY(status);
   return compute_targets(t, teacher);
 }
 
@@ -484,7 +499,7 @@ mkd_status mk_train(mk_training *training, const mk_recipe *recipe, const mk_tea
   if (status == MKD_OK) { /* these are the result's now */
     memset(t.statistics, 0, sizeof t.statistics);
     split.store = NULL;
-    split.held_out = NULL;
+    split.held_out = split.held_out_first = NULL;
   }
   tear_down(&t);
   mk_split_free(&split);
@@ -497,5 +512,6 @@ void mk_training_free(mk_training *training)
   for (int p = 0; p < MK_MAX_POINTS; ++p) mk_statistics_free(&training->statistics[p]);
   mk_store_destroy(training->store);
   mk_free(training->held_out);
+  mk_free(training->held_out_first);
   memset(training, 0, sizeof *training);
 }

@@ -39,9 +39,10 @@ struct mk_training {
   mk_channel_statistics statistics[MK_MAX_POINTS]; /* of the targets; all zero if not normalised */
   double weight_val, weight_dir;
   mk_input_spec input;
-  mk_store *store;  /* inputs of the held-out images are still needed, for calibration */
-  size_t *held_out; /* items of the store */
-  size_t held_out_count, trained_count;
+  mk_store *store; /* inputs of the held-out images are still needed, for calibration */
+  size_t trained_images, held_out_images;
+  size_t *held_out;       /* items of the store, image by image: the tiles of each */
+  size_t *held_out_first; /* [held_out_images + 1]: where an image's begin in `held_out` */
   int epochs;
   double loss, held_out_loss; /* of the last epoch; of the last check */
   bool converged;             /* false before the end */

@@ -6,8 +6,9 @@
 #include "image/resample.h"
 #include "image/tiles.h"
 
-/* Tiles, or else the whole image, to resize_width x resize_height, of which the central width x height is the input.
- * No axis of the input is longer than that of the resize; both are equal when nothing is cut off.
+/* Tiles, or else the whole image, to resize_width x resize_height, of which the central width x
+ * height is the input. No axis of the input is longer than that of the resize; both are equal when
+ * nothing is cut off.
  */
 typedef struct {
   int width, height;
@@ -29,8 +30,9 @@ mkd_status mk_input_tiles(mk_tile_grid *grid, const mk_input_spec *spec, const m
 /* Values per input: width * height * 3. */
 size_t mk_input_size(const mk_input_spec *spec);
 
-/* `image`, a tile or all of one, to RGB [height][width][3], 0..65535 for grey levels 0..255: the canonical input, the same
- * for training (which keeps it at 2 bytes a value) and for scoring. 8-bit values are hit exactly.
+/* `image`, a tile or all of one, to RGB [height][width][3], 0..65535 for grey levels 0..255: the
+ * canonical input, the same for training (which keeps it at 2 bytes a value) and for scoring. 8-bit
+ * values are hit exactly.
  */
 mkd_status mk_input_read(uint16_t *dst, const mk_input_spec *spec, const mkd_image *image,
                          mk_scratch *scratch);
@@ -43,8 +45,8 @@ void mk_input_normalise(float *dst, const uint16_t *src, const mk_input_spec *sp
 void mk_input_to_levels(float *dst, const uint16_t *src, size_t count);
 void mk_input_from_levels(uint16_t *dst, const float *src, size_t count);
 
-/* Heat map [height][width] of the input to the size of the image (or tile), bilinear. Where the input is only
- * the central part of the image, the border of the map is continued outwards. */
+/* Heat map [height][width] of the input to the size of the image (or tile), bilinear. Where the
+ * input is only the central part of the image, the border of the map is continued outwards. */
 mkd_status mk_input_map_to_image(float *dst, int image_width, int image_height, const float *map,
                                  const mk_input_spec *spec, mk_scratch *scratch);
 

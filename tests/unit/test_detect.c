@@ -109,17 +109,34 @@ static mkd_detector *make_detector(int k)
   return d;
 }
 
-static mkd_status get_held_out(void *context, size_t index, float *dst)
+static void fill_held_out(float *dst, size_t index)
 {
-  (void)context;
   fill_numbers(dst, VALUES, 3000 + (uint32_t)index, 0, 2);
+}
+
+static mkd_status open_held_out(void *context, size_t index, size_t *tiles)
+{
+  *(size_t *)context = index;
+  *tiles = 1;
+  return MKD_OK;
+}
+
+static mkd_status read_held_out(void *context, size_t tile, float *dst)
+{
+  assert_int_equal(tile, 0);
+  fill_held_out(dst, *(size_t *)context);
   return MKD_OK;
 }
 
 static void calibrate(mkd_detector *d, mkd_localize localize, mk_pool *pool)
 {
-  mk_calibrate_job job = {
-      .count = HELD_OUT, .get = get_held_out, .false_alarm = 0.2, .localize = localize};
+  size_t image;
+  mk_calibrate_job job = {.images = {.count = HELD_OUT,
+                                     .open = open_held_out,
+                                     .read = read_held_out,
+                                     .context = &image},
+                          .false_alarm = 0.2,
+                          .localize = localize};
   if (mk_calibrate(d, &job, pool) != MKD_OK) fail_msg("%s", mkd_last_error());
 }
 
@@ -312,7 +329,7 @@ static void map_statistics_match(void **state)
       double sum = 0, most = -INFINITY;
       for (size_t image = 0; image < HELD_OUT; ++image) {
         float map[WIDTH * HEIGHT];
-        assert_int_equal(get_held_out(NULL, image, mk_inspector_input(in)), MKD_OK);
+        fill_held_out(mk_inspector_input(in), image);
         mk_inspect(in);
         assert_int_equal(mk_localize(map, localizer, in, cases[i].localize, &d->calibration),
                          MKD_OK);

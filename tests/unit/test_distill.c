@@ -415,6 +415,13 @@ static void impossible_stores_are_refused(void **state)
 
 /* ---- Split ----------------------------------------------------------------------------------- */
 
+static size_t one_each[1001]; /* first tiles of images that are not cut */
+
+static void number_tiles(void)
+{
+  for (size_t i = 0; i <= 1000; ++i) one_each[i] = i;
+}
+
 static void splits_are_random_and_disjoint(void **state)
 {
   (void)state;
@@ -432,7 +439,7 @@ static void splits_are_random_and_disjoint(void **state)
     snprintf(set, sizeof set, "holdout=%s", wanted[i].holdout);
     assert_ok(mk_recipe_set(&recipe, set));
     mk_split split;
-    assert_ok(mk_split_create(&split, images, &recipe, 3));
+    assert_ok(mk_split_create(&split, images, one_each, &recipe, 3));
     assert_int_equal(split.held_out_count, wanted[i].held_out);
     assert_int_equal(split.originals, originals);
     assert_int_equal(split.train_count, originals * (images < 200 ? 5 : 1));
@@ -450,14 +457,16 @@ static void splits_are_random_and_disjoint(void **state)
     mk_split_free(&split);
   }
   mk_split splits[3];
-  for (int i = 0; i < 3; ++i) assert_ok(mk_split_create(&splits[i], 100, &recipe, i == 2 ? 4 : 3));
+  for (int i = 0; i < 3; ++i)
+    assert_ok(mk_split_create(&splits[i], 100, one_each, &recipe, i == 2 ? 4 : 3));
   size_t bytes = splits[0].held_out_count * sizeof(size_t);
   assert_memory_equal(splits[0].held_out, splits[1].held_out, bytes);
   assert_memory_not_equal(splits[0].held_out, splits[2].held_out, bytes);
   for (int i = 0; i < 3; ++i) mk_split_free(&splits[i]);
-  assert_error(mk_split_create(&splits[0], 1, &recipe, 0), MKD_ERROR_DATA,
+  assert_error(mk_split_create(&splits[0], 1, one_each, &recipe, 0), MKD_ERROR_DATA,
                "1 image: training needs at least 2 normal images");
-  assert_error(mk_split_create(&splits[0], 0, &recipe, 0), MKD_ERROR_DATA, "0 images: training");
+  assert_error(mk_split_create(&splits[0], 0, one_each, &recipe, 0), MKD_ERROR_DATA,
+               "0 images: training");
   mk_recipe_free(&recipe);
 }
 
@@ -524,8 +533,8 @@ static void trainings_match_the_reference_library(void **state)
     snprintf(name, sizeof name, "%d.results", k);
     assert_array(name, results, 1e-4);
     assert_int_equal(training.epochs, 4);
-    assert_int_equal(training.trained_count, 9);
-    assert_int_equal(training.held_out_count, 2);
+    assert_int_equal(training.trained_images, 9);
+    assert_int_equal(training.held_out_images, 2);
     snprintf(name, sizeof name, "%d.held_out", k);
     for (size_t i = 0; i < 2; ++i)
       assert_true(expected(name)->data[i] == (float)training.held_out[i]);
@@ -572,10 +581,11 @@ static void copies_are_warped_images_of_the_training_part(void **state)
   mk_split split;
   mk_reporter reporter = {NULL, NULL, NULL};
   tiny_images images = tiny_images_of(4, 7000);
-  assert_ok(mk_split_create(&split, 4, &recipe, 1));
+  assert_ok(mk_split_create(&split, 4, one_each, &recipe, 1));
   assert_int_equal(split.train_count, 3 * 17);
   assert_ok(mk_store_create(&split.store, 4 + 3 * 16, TINY_VALUES, 1, true, 1 << 24));
-  assert_ok(mk_read_inputs(&split, &input, &recipe, tiny_source(&images), 1, &reporter, NULL));
+  assert_ok(
+      mk_read_inputs(&split, one_each, &input, &recipe, tiny_source(&images), 1, &reporter, NULL));
   float levels[TINY_VALUES], warped[TINY_VALUES];
   uint16_t expected_levels[TINY_VALUES];
   for (size_t copy = 0; copy < 3 * 16; ++copy) {
@@ -605,11 +615,12 @@ static void low_contrast_is_stretched(void **state)
     mk_split split;
     mk_reporter reporter = {NULL, NULL, NULL};
     tiny_images images = tiny_images_of(6, 7000);
-    assert_ok(mk_split_create(&split, 6, &recipe, 1));
+    assert_ok(mk_split_create(&split, 6, one_each, &recipe, 1));
     if (kind == DIM) images.bright = split.held_out[0];
     if (kind == BLACK || kind == GREY || kind == WHITE) images.constant = (kind - BLACK) * 255 / 2;
     assert_ok(mk_store_create(&split.store, 6, TINY_VALUES, 1, true, 1 << 24));
-    assert_ok(mk_read_inputs(&split, &input, &recipe, tiny_source(&images), 1, &reporter, NULL));
+    assert_ok(mk_read_inputs(&split, one_each, &input, &recipe, tiny_source(&images), 1, &reporter,
+                             NULL));
     /* Random pixels use the whole range, constant ones have none. */
     assert_true(input.low == (kind == DIM ? 100 : 0));
     assert_true(input.high == (kind == DIM ? 131 : 255));
@@ -620,6 +631,7 @@ static void low_contrast_is_stretched(void **state)
 
 int main(void)
 {
+  number_tiles();
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(one_cycle_matches_the_reference_library),
       cmocka_unit_test(short_and_constant_schedules_are_usable),
