@@ -470,6 +470,47 @@ static void splits_are_random_and_disjoint(void **state)
   mk_recipe_free(&recipe);
 }
 
+/* Images of 1 to 4 tiles: those of one image are all on one side, in order. */
+static void tiles_of_an_image_stay_together(void **state)
+{
+  (void)state;
+  enum { TILED = 40 };
+  size_t tiles[TILED], items = 0;
+  mk_recipe recipe;
+  mk_split split, plain;
+  assert_ok(mk_recipe_load(&recipe, "default"));
+  for (size_t i = 0; i < TILED; ++i) items += tiles[i] = 1 + i * 7 % 4;
+  assert_true(items < 200);
+  for (int copies = 0; copies < 2; ++copies) {
+    if (copies == 0) assert_ok(mk_recipe_set(&recipe, "copies_below=100")); /* above the images */
+    if (copies == 1) assert_ok(mk_recipe_set(&recipe, "copies_below=101"));
+    assert_int_equal(items, 100);
+    assert_ok(mk_split_create(&split, TILED, tiles, &recipe, 3));
+    assert_ok(mk_split_create(&plain, TILED, NULL, &recipe, 3));
+    assert_int_equal(split.held_out_images, 8);
+    assert_int_equal(split.first[TILED], items);
+    assert_int_equal(split.held_out_first[8], split.held_out_count);
+    assert_int_equal(split.originals + split.held_out_count, items);
+    assert_int_equal(split.train_count, split.originals * (copies ? 5 : 1));
+    for (size_t i = 0; i < 8; ++i) {
+      size_t image = plain.held_out[i], begin = split.held_out_first[i];
+      assert_int_equal(split.held_out_first[i + 1] - begin, tiles[image]);
+      for (size_t k = 0; k < tiles[image]; ++k)
+        assert_int_equal(split.held_out[begin + k], split.first[image] + k);
+    }
+    size_t at = 0;
+    for (size_t i = 0; i < TILED - 8; ++i)
+      for (size_t k = 0; k < tiles[plain.train[i]]; ++k)
+        assert_int_equal(split.train[at++], split.first[plain.train[i]] + k);
+    assert_int_equal(at, split.originals);
+    for (; at < split.train_count; ++at)
+      assert_int_equal(split.train[at], items + at - split.originals);
+    mk_split_free(&split);
+    mk_split_free(&plain);
+  }
+  mk_recipe_free(&recipe);
+}
+
 /* ---- Training -------------------------------------------------------------------------------- */
 
 static void assert_outputs(int k, const mk_training *training)
@@ -643,6 +684,7 @@ int main(void)
       cmocka_unit_test(half_precision_saturates),
       cmocka_unit_test(impossible_stores_are_refused),
       cmocka_unit_test(splits_are_random_and_disjoint),
+      cmocka_unit_test(tiles_of_an_image_stay_together),
       cmocka_unit_test(trainings_match_the_reference_library),
       cmocka_unit_test(copies_are_warped_images_of_the_training_part),
       cmocka_unit_test(low_contrast_is_stretched),

@@ -65,6 +65,8 @@ static int remove_folder(void **state)
   return rmdir(folder);
 }
 
+static const char *tiles; /* images of 24 x 16 pixels are one tile, or three */
+
 static bool stop_at_step(void *context, const mkd_progress *progress)
 {
   (void)context;
@@ -80,9 +82,14 @@ static mkd_status take_snapshot(void *context, int epoch, const mkd_detector *de
 static mkd_status train(mkd_detector **detector, const mkd_expert *expert, tiny_images *images,
                         bool stop)
 {
-  static const char *const sets[] = {
-      TINY_SET,        "epochs=2",        "copies=1", "localize=smoothgrad", "smoothgrad_samples=1",
-      "map_scale=p99", "map_opening=true"};
+  const char *const sets[] = {TINY_SET,
+                              "epochs=2",
+                              "copies=1",
+                              "localize=smoothgrad",
+                              "smoothgrad_samples=1",
+                              "map_scale=p99",
+                              "map_opening=true",
+                              tiles};
   mkd_train_options options = mkd_train_options_default();
   options.set = sets;
   options.set_count = sizeof sets / sizeof *sets;
@@ -186,10 +193,12 @@ static mkd_status describe(void)
   return MKD_OK;
 }
 
-static void assert_survives(mkd_status (*work)(void))
+static void assert_survives_with(mkd_status (*work)(void), const char *tile_width)
 {
   char expected[MK_SHA256_HEX];
   left = -1;
+  tiles = tile_width;
+  assert_int_equal(train_and_save(), MKD_OK);
   if (work() != MKD_OK) fail_msg("%s", mkd_last_error());
   strcpy(expected, outcome);
   for (long n = 0;; ++n) {
@@ -209,6 +218,12 @@ static void assert_survives(mkd_status (*work)(void))
   }
 }
 
+static void assert_survives(mkd_status (*work)(void))
+{
+  assert_survives_with(work, "tile_width=0");
+  assert_survives_with(work, "tile_width=10");
+}
+
 static void training_survives(void **state)
 {
   (void)state;
@@ -218,7 +233,6 @@ static void training_survives(void **state)
 static void scoring_survives(void **state)
 {
   (void)state;
-  assert_int_equal(train_and_save(), MKD_OK);
   assert_survives(load_and_score);
 }
 
@@ -232,16 +246,15 @@ static void features_survive(void **state)
 static void description_survives(void **state)
 {
   (void)state;
-  assert_int_equal(train_and_save(), MKD_OK);
   assert_survives(describe);
 }
 
 /* After two images of the largest size, images are scored without any allocation. */
-static void scoring_settles(void **state)
+static void assert_settles(const char *tile_width)
 {
-  (void)state;
   static uint8_t pixels[90 * 70 * 3];
   mkd_detector *detector;
+  tiles = tile_width;
   assert_int_equal(train_and_save(), MKD_OK);
   assert_int_equal(mkd_detector_load(&detector, model_path), MKD_OK);
   for (mkd_localize localize = MKD_LOCALIZE_NONE; localize <= MKD_LOCALIZE_GBP; ++localize) {
@@ -262,6 +275,13 @@ static void scoring_settles(void **state)
     mkd_session_destroy(session);
   }
   mkd_detector_destroy(detector);
+}
+
+static void scoring_settles(void **state)
+{
+  (void)state;
+  assert_settles("tile_width=0");
+  assert_settles("tile_width=24");
 }
 
 int main(void)
