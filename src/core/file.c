@@ -37,7 +37,7 @@ static mkd_status read_all(mk_bytes *bytes, int descriptor, const char *path, ui
                    (unsigned long long)info.st_size, (unsigned long long)limit);
   size_t size = (size_t)info.st_size, done = 0;
   uint8_t *data;
-  MK_TRY(mk_alloc(&data, size, 1));
+  MK_TRY(mk_alloc_any(&data, size, 1));
   while (done < size) {
     ssize_t n = read(descriptor, data + done, size - done);
     if (n < 0 && errno == EINTR) continue;

@@ -6,9 +6,9 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { HUGE_PAGE = 1 << 21 };
+enum { HUGE_PAGE = 1 << 21, LARGE = 1 << 19 };
 
-mkd_status mk_alloc(void *out, size_t count, size_t size)
+mkd_status mk_alloc_any(void *out, size_t count, size_t size)
 {
   size_t bytes, rounded;
   memset(out, 0, sizeof(void *)); /* a failure leaves NULL */
@@ -16,13 +16,21 @@ mkd_status mk_alloc(void *out, size_t count, size_t size)
     return mk_fail_memory(SIZE_MAX);
   /* Large blocks on huge pages: the kernel makes them available with a fraction of the faults, and
    * their addresses stay in the processor's tables. */
-  size_t alignment = bytes >= HUGE_PAGE ? HUGE_PAGE : MK_ALIGNMENT;
+  size_t alignment = bytes >= LARGE ? HUGE_PAGE : MK_ALIGNMENT;
   rounded = (bytes / alignment + 1) * alignment;
   void *memory = aligned_alloc(alignment, rounded);
   if (!memory) return mk_fail_memory(rounded);
   if (alignment == HUGE_PAGE) (void)madvise(memory, rounded, MADV_HUGEPAGE); /* a mere advice */
-  memset(memory, 0, bytes);
   memcpy(out, &memory, sizeof memory);
+  return MKD_OK;
+}
+
+mkd_status mk_alloc(void *out, size_t count, size_t size)
+{
+  void *memory;
+  MK_TRY(mk_alloc_any(out, count, size));
+  memcpy(&memory, out, sizeof memory);
+  memset(memory, 0, count * size);
   return MKD_OK;
 }
 

@@ -12,6 +12,9 @@ enum { MK_ALIGNMENT = 64 }; /* bytes: one cache line, one AVX-512 register */
  * NULL on failure. `out` is the address of a pointer of any object type. */
 mkd_status mk_alloc(void *out, size_t count, size_t size);
 
+/* The same with bytes of any content, for memory that is filled anyway. */
+mkd_status mk_alloc_any(void *out, size_t count, size_t size);
+
 /* Grows (or shrinks) the array at `*out`; new elements are zero. On failure the array stays. */
 mkd_status mk_grow(void *out, size_t old_count, size_t count, size_t size);
 

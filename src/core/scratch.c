@@ -14,7 +14,7 @@ static mkd_status add_block(mk_scratch *scratch, size_t size)
 {
   mk_scratch_block *block;
   MK_TRY(mk_alloc(&block, 1, sizeof *block));
-  mkd_status status = mk_alloc(&block->data, size, 1);
+  mkd_status status = mk_alloc_any(&block->data, size, 1);
   if (status != MKD_OK) {
     mk_free(block);
     return status;
@@ -45,6 +45,12 @@ mkd_status mk_scratch_get(mk_scratch *scratch, void *out, size_t count, size_t s
   block->used += bytes;
   memcpy(out, &start, sizeof start);
   return MKD_OK;
+}
+
+mkd_status mk_scratch_reserve(mk_scratch *scratch, size_t bytes)
+{
+  const mk_scratch_block *block = scratch->blocks;
+  return block && block->size - block->used >= bytes ? MKD_OK : add_block(scratch, bytes);
 }
 
 static void free_blocks(mk_scratch *scratch)

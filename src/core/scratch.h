@@ -1,6 +1,6 @@
-/* Memory for what a function needs only while it runs. An owner that does the same work again and
- * again keeps one scratch and resets it before each round: after the largest round, nothing is
- * allocated any more. */
+/* Memory for many things that are given back together, in a few large blocks. An owner that does
+ * the same work again and again keeps one scratch and resets it before each round: after the
+ * largest round, nothing is allocated any more. */
 #ifndef MK_CORE_SCRATCH_H
 #define MK_CORE_SCRATCH_H
 
@@ -17,6 +17,10 @@ typedef struct {
 /* count * size bytes of any content, aligned to MK_ALIGNMENT, until the next reset; NULL on
  * failure. `out` is the address of a pointer of any object type. */
 mkd_status mk_scratch_get(mk_scratch *scratch, void *out, size_t count, size_t size);
+
+/* Makes room for that many bytes at once, where it is known what is to come. Room that nobody gets
+ * costs addresses, not memory. */
+mkd_status mk_scratch_reserve(mk_scratch *scratch, size_t bytes);
 
 /* Takes back everything that was got. */
 void mk_scratch_reset(mk_scratch *scratch);

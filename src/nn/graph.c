@@ -9,18 +9,10 @@
 enum { MAX_OPS = 4096, MAX_CHANNELS = 1 << 16, MAX_KERNEL = 64, MAX_STRIDE = 64 };
 static const size_t max_weights = (size_t)1 << 28;
 
-void mk_op_free(mk_op *op)
-{
-  mk_free(op->weights);
-  mk_free(op->bias);
-  mk_free(op->mean);
-  mk_free(op->variance);
-}
-
 void mk_graph_destroy(mk_graph *graph)
 {
   if (!graph) return;
-  for (int i = 0; i < graph->count; ++i) mk_op_free(&graph->ops[i]);
+  mk_scratch_free(&graph->memory);
   mk_free(graph->ops);
   mk_free(graph);
 }
@@ -40,47 +32,43 @@ static mkd_status check_source(const mk_graph *graph, int src)
                  graph->count);
 }
 
-static mkd_status op_alloc(mk_op *op, size_t weight_count, bool bias, bool statistics)
+mkd_status mk_graph_array(mk_graph *graph, float **array, size_t count)
+{
+  MK_TRY(mk_scratch_get(&graph->memory, array, count, sizeof(float)));
+  memset(*array, 0, count * sizeof(float));
+  return MKD_OK;
+}
+
+static mkd_status op_alloc(mk_graph *graph, mk_op *op, size_t weight_count, bool bias,
+                           bool statistics)
 {
   size_t channels = (size_t)op->channels;
   op->weight_count = weight_count;
-  MK_TRY(mk_alloc(&op->weights, weight_count, sizeof(float)));
-  if (bias) MK_TRY(mk_alloc(&op->bias, channels, sizeof(float)));
+  MK_TRY(mk_graph_array(graph, &op->weights, weight_count));
+  if (bias) MK_TRY(mk_graph_array(graph, &op->bias, channels));
   if (statistics) {
-    MK_TRY(mk_alloc(&op->mean, channels, sizeof(float)));
-    MK_TRY(mk_alloc(&op->variance, channels, sizeof(float)));
+    MK_TRY(mk_graph_array(graph, &op->mean, channels));
+    MK_TRY(mk_graph_array(graph, &op->variance, channels));
   }
   return MKD_OK;
 }
 
-/* Takes over the operation's arrays, also when it fails. */
-static mkd_status append_owned(mk_graph *graph, int *index, mk_op *op, const char *name)
+static mkd_status append(mk_graph *graph, int *index, const mk_op *op, const char *name)
 {
-  mkd_status status = MKD_OK;
   if (graph->count >= MAX_OPS)
-    status = mk_fail(MKD_ERROR_ARGUMENT, "more than %d operations", MAX_OPS);
+    return mk_fail(MKD_ERROR_ARGUMENT, "more than %d operations", MAX_OPS);
   size_t count = (size_t)graph->count;
-  if (status == MKD_OK && (count & (count - 1)) == 0) /* the capacity is a power of two */
-    status = mk_grow(&graph->ops, count, count ? 2 * count : 1, sizeof *op);
-  if (status != MKD_OK) {
-    mk_op_free(op);
-    return status;
-  }
-  op->name[0] = '\0';
+  if ((count & (count - 1)) == 0) /* the capacity is a power of two */
+    MK_TRY(mk_grow(&graph->ops, count, count ? 2 * count : 1, sizeof *op));
   graph->ops[count] = *op;
+  graph->ops[count].name[0] = '\0';
   ++graph->count;
-  if (name) status = mk_graph_name(graph, graph->count - 1, name);
+  mkd_status status = name ? mk_graph_name(graph, graph->count - 1, name) : MKD_OK;
   if (status != MKD_OK)
-    mk_op_free(&graph->ops[--graph->count]);
+    --graph->count;
   else if (index)
     *index = graph->count - 1;
   return status;
-}
-
-/* An operation without weights. */
-static mkd_status append_plain(mk_graph *graph, int *index, mk_op op, const char *name)
-{
-  return append_owned(graph, index, &op, name);
 }
 
 mkd_status mk_graph_create(mk_graph **out, int input_channels)
@@ -89,7 +77,7 @@ mkd_status mk_graph_create(mk_graph **out, int input_channels)
   mk_graph *graph;
   MK_TRY(mk_alloc(&graph, 1, sizeof *graph));
   mk_op input = {.kind = MK_OP_INPUT, .src = {-1, -1}, .channels = input_channels};
-  mkd_status status = append_plain(graph, NULL, input, NULL);
+  mkd_status status = append(graph, NULL, &input, NULL);
   if (status != MKD_OK) {
     mk_graph_destroy(graph);
     return status;
@@ -131,12 +119,8 @@ mkd_status mk_graph_conv(mk_graph *graph, int *index, int src, const mk_conv *co
   if (!mk_mul(count, (size_t)(src_channels / conv->groups), &count) ||
       !mk_mul(count, (size_t)conv->channels, &count) || count > max_weights)
     return mk_fail(MKD_ERROR_ARGUMENT, "a convolution with more than %zu weights", max_weights);
-  mkd_status status = op_alloc(&op, count, conv->bias, false);
-  if (status != MKD_OK) {
-    mk_op_free(&op);
-    return status;
-  }
-  return append_owned(graph, index, &op, name);
+  MK_TRY(op_alloc(graph, &op, count, conv->bias, false));
+  return append(graph, index, &op, name);
 }
 
 mkd_status mk_graph_batch_norm(mk_graph *graph, int *index, int src, float epsilon, float momentum,
@@ -152,12 +136,8 @@ mkd_status mk_graph_batch_norm(mk_graph *graph, int *index, int src, float epsil
               .channels = graph->ops[src].channels,
               .epsilon = epsilon,
               .momentum = momentum};
-  mkd_status status = op_alloc(&op, (size_t)op.channels, true, true);
-  if (status != MKD_OK) {
-    mk_op_free(&op);
-    return status;
-  }
-  return append_owned(graph, index, &op, name);
+  MK_TRY(op_alloc(graph, &op, (size_t)op.channels, true, true));
+  return append(graph, index, &op, name);
 }
 
 mkd_status mk_graph_activation(mk_graph *graph, int *index, int src, mk_op_kind kind,
@@ -167,7 +147,7 @@ mkd_status mk_graph_activation(mk_graph *graph, int *index, int src, mk_op_kind 
   if (kind != MK_OP_RELU && kind != MK_OP_RELU6)
     return mk_fail(MKD_ERROR_ARGUMENT, "operation kind %d is no activation", (int)kind);
   mk_op op = {.kind = kind, .src = {src, -1}, .channels = graph->ops[src].channels};
-  return append_plain(graph, index, op, name);
+  return append(graph, index, &op, name);
 }
 
 mkd_status mk_graph_max_pool(mk_graph *graph, int *index, int src, int kernel, int stride,
@@ -181,7 +161,7 @@ mkd_status mk_graph_max_pool(mk_graph *graph, int *index, int src, int kernel, i
               .channels = graph->ops[src].channels,
               .kernel = kernel,
               .stride = stride};
-  return append_plain(graph, index, op, name);
+  return append(graph, index, &op, name);
 }
 
 mkd_status mk_graph_add(mk_graph *graph, int *index, int src_a, int src_b, const char *name)
@@ -193,7 +173,7 @@ mkd_status mk_graph_add(mk_graph *graph, int *index, int src_a, int src_b, const
     return mk_fail(MKD_ERROR_ARGUMENT, "adds %d channels to %d", channels,
                    graph->ops[src_b].channels);
   mk_op op = {.kind = MK_OP_ADD, .src = {src_a, src_b}, .channels = channels};
-  return append_plain(graph, index, op, name);
+  return append(graph, index, &op, name);
 }
 
 mkd_status mk_graph_append_copy(mk_graph *graph, int *index, const mk_op *op, int src_a, int src_b)
@@ -204,17 +184,13 @@ mkd_status mk_graph_append_copy(mk_graph *graph, int *index, const mk_op *op, in
   copy.src[1] = src_b;
   copy.weights = copy.bias = copy.mean = copy.variance = NULL;
   if (op->weights) {
-    mkd_status status = op_alloc(&copy, op->weight_count, op->bias, op->mean);
-    if (status != MKD_OK) {
-      mk_op_free(&copy);
-      return status;
-    }
+    MK_TRY(op_alloc(graph, &copy, op->weight_count, op->bias, op->mean));
     memcpy(copy.weights, op->weights, op->weight_count * sizeof(float));
     if (op->bias) memcpy(copy.bias, op->bias, channels * sizeof(float));
     if (op->mean) memcpy(copy.mean, op->mean, channels * sizeof(float));
     if (op->variance) memcpy(copy.variance, op->variance, channels * sizeof(float));
   }
-  return append_owned(graph, index, &copy, op->name);
+  return append(graph, index, &copy, op->name);
 }
 
 /* ---- Names ----------------------------------------------------------------------------------- */
@@ -261,17 +237,29 @@ static size_t weight_index(const mk_op *conv, size_t src_channels, size_t o, siz
   return ((y * (size_t)conv->kernel + x) * src_channels + i) * (size_t)conv->channels + o;
 }
 
+enum { TILE = 16 }; /* output channels at a time, so that neither side jumps for each number */
+
+/* `count` output channels of one source channel and place in the kernel. */
+static inline void gather_channels(float *dst, const float *src, size_t depth, size_t count)
+{
+  for (size_t o = 0; o < count; ++o) dst[o] = src[o * depth];
+}
+
 void mk_conv_weights_from_oihw(mk_op *conv, int src_channels, const float *oihw)
 {
-  enum { TILE = 16 }; /* so that neither side jumps through memory for each number */
-  size_t channels = (size_t)conv->channels, group = (size_t)(src_channels / conv->groups),
-         kernel = (size_t)conv->kernel, depth = group * kernel * kernel;
+  size_t channels = (size_t)conv->channels, group = (size_t)(src_channels / conv->groups);
+  size_t taps = (size_t)(conv->kernel * conv->kernel), depth = group * taps;
   for (size_t first = 0; first < channels; first += TILE) {
-    size_t end = first + TILE < channels ? first + TILE : channels;
-    for (size_t i = 0; i < group; ++i)
-      for (size_t k = 0; k < kernel * kernel; ++k)
-        for (size_t o = first; o < end; ++o)
-          conv->weights[(k * group + i) * channels + o] = oihw[o * depth + i * kernel * kernel + k];
+    const float *src = oihw + first * depth;
+    for (size_t i = 0; i < group; ++i) {
+      for (size_t k = 0; k < taps; ++k, ++src) {
+        float *dst = conv->weights + (k * group + i) * channels + first;
+        if (channels - first >= TILE)
+          gather_channels(dst, src, depth, TILE); /* unrolled */
+        else
+          gather_channels(dst, src, depth, channels - first);
+      }
+    }
   }
 }
 

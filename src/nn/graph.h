@@ -5,7 +5,7 @@
 #ifndef MK_NN_GRAPH_H
 #define MK_NN_GRAPH_H
 
-#include "core/status.h"
+#include "core/scratch.h"
 
 enum { MK_NAME_MAX = 64 };
 
@@ -43,11 +43,11 @@ typedef struct {
 typedef struct {
   mk_op *ops;
   int count;
+  mk_scratch memory; /* of the operations' arrays */
 } mk_graph;
 
 mkd_status mk_graph_create(mk_graph **graph, int input_channels);
 void mk_graph_destroy(mk_graph *graph);
-void mk_op_free(mk_op *op); /* the arrays of an operation */
 
 /* Each appends an operation and gives its index (which may be NULL, as `name` may). Weights are
  * allocated, zero. */
@@ -67,6 +67,9 @@ mkd_status mk_graph_activation(mk_graph *graph, int *index, int src, mk_op_kind 
 mkd_status mk_graph_max_pool(mk_graph *graph, int *index, int src, int kernel, int stride,
                              const char *name);
 mkd_status mk_graph_add(mk_graph *graph, int *index, int src_a, int src_b, const char *name);
+
+/* An array of zeros that lives as long as the graph, for an operation of it. */
+mkd_status mk_graph_array(mk_graph *graph, float **array, size_t count);
 
 /* Appends a copy of `op` (name, weights and all) that reads `src_a` and `src_b` (-1 = none). These
  * are trusted; used by functions that copy graphs. */
@@ -100,7 +103,8 @@ mkd_status mk_graph_prune_in_place(mk_graph *graph, const int *outputs, int coun
 mkd_status mk_graph_to_json(char **json, const mk_graph *graph);
 mkd_status mk_graph_from_json(mk_graph **graph, const char *json);
 
-/* The same, and refuses a text that asks for more than `max_weights` numbers in all arrays. */
+/* The same, and refuses a text that asks for more than `max_weights` numbers in all arrays; best
+ * told exactly, as room is made for so many. */
 mkd_status mk_graph_from_json_within(mk_graph **graph, const char *json, size_t max_weights);
 
 #endif

@@ -261,6 +261,7 @@ static mkd_status read_ops(mk_graph *graph, const json_t *ops, size_t left)
 
 static mkd_status read_graph(mk_graph **out, json_t *root, size_t left)
 {
+  const size_t most = ((size_t)64 << 20) / sizeof(float); /* made room for at once */
   int channels;
   MK_TRY(take_integer(root, "input", &channels));
   const json_t *ops = json_object_get(root, "ops"), *name = json_object_get(root, "name");
@@ -269,7 +270,9 @@ static mkd_status read_graph(mk_graph **out, json_t *root, size_t left)
     return mk_fail(MKD_ERROR_FILE, "it has to have \"input\" and \"ops\", and nothing else");
   mk_graph *graph;
   MK_TRY(mk_graph_create(&graph, channels));
-  mkd_status status = name ? mk_graph_name(graph, 0, json_string_value(name)) : MKD_OK;
+  mkd_status status =
+      mk_scratch_reserve(&graph->memory, (left < most ? left : most) * sizeof(float));
+  if (status == MKD_OK && name) status = mk_graph_name(graph, 0, json_string_value(name));
   if (status == MKD_OK) status = read_ops(graph, ops, left);
   if (status != MKD_OK) {
     mk_graph_destroy(graph);

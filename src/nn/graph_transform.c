@@ -15,10 +15,10 @@ static int count_readers(const mk_graph *graph, int index)
   return readers;
 }
 
-static mkd_status fold_into(mk_op *conv, const mk_op *norm)
+static mkd_status fold_into(mk_graph *graph, mk_op *conv, const mk_op *norm)
 {
   size_t channels = (size_t)conv->channels;
-  if (!conv->bias) MK_TRY(mk_alloc(&conv->bias, channels, sizeof(float)));
+  if (!conv->bias) MK_TRY(mk_graph_array(graph, &conv->bias, channels));
   for (size_t c = 0; c < channels; ++c) {
     double variance = (double)norm->variance[c] + (double)norm->epsilon;
     if (!(variance > 0))
@@ -43,7 +43,7 @@ static mkd_status fold_norm(mk_graph *folded, const mk_graph *graph, int index, 
     return mk_fail(MKD_ERROR_ARGUMENT,
                    "batch norm '%s' (operation %d) does not follow a convolution of its own",
                    norm->name, index);
-  MK_TRY(fold_into(&folded->ops[target], norm));
+  MK_TRY(fold_into(folded, &folded->ops[target], norm));
   if (norm->name[0] != '\0') MK_TRY(mk_graph_name(folded, target, norm->name));
   return MKD_OK;
 }
@@ -141,10 +141,7 @@ mkd_status mk_graph_prune_in_place(mk_graph *graph, const int *outputs, int coun
     int kept = 1;
     for (int i = 1; i < graph->count; ++i) {
       mk_op *op = &graph->ops[i];
-      if (!needed[i]) {
-        mk_op_free(op);
-        continue;
-      }
+      if (!needed[i]) continue;
       for (int s = 0; s < 2; ++s) {
         if (op->src[s] >= 0) op->src[s] = index[op->src[s]];
       }

@@ -3,6 +3,8 @@
 #include "core/memory.h"
 #include "nn/winograd.h"
 
+#include <pthread.h>
+
 int mk_op_src_channels(const mk_graph *graph, const mk_op *op)
 {
   return graph->ops[op->src[0]].channels;
@@ -25,10 +27,13 @@ static void pack_forward(const mk_net *net, const mk_op *op, float *packed)
   const mk_kernels *kernels = net->kernels;
   size_t depth = (size_t)(op->kernel * op->kernel) * (size_t)mk_op_src_channels(net->graph, op);
   for (int p = 0; p < mk_panel_count(kernels, op->channels); ++p) {
-    int first = p * kernels->panel, end = first + mk_panel_width(kernels, op->channels, p);
+    int first = p * kernels->panel, width = mk_panel_width(kernels, op->channels, p);
+    int there = op->channels - first < width ? op->channels - first : width;
     for (size_t d = 0; d < depth; ++d) {
-      const float *weights = op->weights + d * (size_t)op->channels;
-      for (int c = first; c < end; ++c) *packed++ = c < op->channels ? weights[c] : 0;
+      const float *weights = op->weights + d * (size_t)op->channels + first;
+      for (int c = 0; c < there; ++c) packed[c] = weights[c];
+      for (int c = there; c < width; ++c) packed[c] = 0;
+      packed += width;
     }
   }
 }
@@ -69,8 +74,10 @@ static void pack_backward(const mk_net *net, const mk_op *op, int qy, int qx, fl
 /* WINOGRAD + 2 * backward + (tile == 4); BACKWARD + phase. */
 enum { FORWARD, WINOGRAD, BACKWARD = WINOGRAD + 4 };
 
-struct mk_packed {
-  float **forms; /* [form_count]; NULL is a form that nobody has asked for */
+struct mk_packing {
+  pthread_mutex_t lock;
+  mk_scratch memory; /* of the weights */
+  float ***forms;    /* [graph->count][form_count]; NULL is a form that nobody has asked for */
 };
 
 static int form_count(const mk_op *op)
@@ -123,15 +130,16 @@ static size_t packed_count(const mk_net *net, const mk_op *op, int form)
 static mkd_status need(const mk_net *net, int index, int form, const float **packed)
 {
   const mk_op *op = &net->graph->ops[index];
-  float **weights = &net->packed[index].forms[form];
+  mk_packing *packing = net->packing;
+  float **weights = &packing->forms[index][form];
   mkd_status status = MKD_OK;
-  pthread_mutex_lock(net->lock);
+  pthread_mutex_lock(&packing->lock);
   if (!*weights) {
-    status = mk_alloc(weights, packed_count(net, op, form), sizeof(float));
+    status = mk_scratch_get(&packing->memory, weights, packed_count(net, op, form), sizeof(float));
     if (status == MKD_OK) pack(net, op, form, *weights);
   }
   *packed = *weights;
-  pthread_mutex_unlock(net->lock);
+  pthread_mutex_unlock(&packing->lock);
   return status;
 }
 
@@ -156,7 +164,7 @@ void mk_net_pack(mk_net *net)
   for (int i = 0; i < net->graph->count; ++i) {
     const mk_op *op = &net->graph->ops[i];
     for (int form = 0; form < form_count(op); ++form) {
-      float *packed = net->packed[i].forms[form];
+      float *packed = net->packing->forms[i][form];
       if (packed) pack(net, op, form, packed);
     }
   }
@@ -164,15 +172,32 @@ void mk_net_pack(mk_net *net)
 
 /* ---- Life ------------------------------------------------------------------------------------ */
 
+/* Room for the form that going forward most likely asks for. */
+static size_t forward_bytes(const mk_net *net)
+{
+  const size_t most = (size_t)64 << 20;
+  size_t bytes = 0;
+  for (int i = 0; i < net->graph->count; ++i) {
+    const mk_op *op = &net->graph->ops[i];
+    if (form_count(op) == 0) continue;
+    size_t count = packed_count(net, op, FORWARD);
+    if (op->kernel == 3 && op->stride == 1 && net->kernels->winograd)
+      count = packed_count(net, op, WINOGRAD + 1);
+    bytes += count * sizeof(float) + MK_ALIGNMENT;
+  }
+  return bytes < most ? bytes : most;
+}
+
 static mkd_status create(mk_net *net)
 {
-  MK_TRY(mk_alloc(&net->lock, 1, sizeof *net->lock));
-  pthread_mutex_init(net->lock, NULL);
-  MK_TRY(mk_alloc(&net->packed, (size_t)net->graph->count, sizeof *net->packed));
-  for (int i = 0; i < net->graph->count; ++i)
-    MK_TRY(
-        mk_alloc(&net->packed[i].forms, (size_t)form_count(&net->graph->ops[i]), sizeof(float *)));
-  return MKD_OK;
+  int count = net->graph->count;
+  MK_TRY(mk_alloc(&net->packing, 1, sizeof *net->packing));
+  pthread_mutex_init(&net->packing->lock, NULL);
+  MK_TRY(mk_alloc(&net->packing->forms, (size_t)count, sizeof *net->packing->forms));
+  for (int i = 0; i < count; ++i)
+    MK_TRY(mk_alloc(&net->packing->forms[i], (size_t)form_count(&net->graph->ops[i]),
+                    sizeof(float *)));
+  return mk_scratch_reserve(&net->packing->memory, forward_bytes(net));
 }
 
 mkd_status mk_net_create(mk_net **out, const mk_graph *graph, const mk_kernels *kernels)
@@ -193,14 +218,13 @@ mkd_status mk_net_create(mk_net **out, const mk_graph *graph, const mk_kernels *
 void mk_net_destroy(mk_net *net)
 {
   if (!net) return;
-  for (int i = 0; net->packed && i < net->graph->count; ++i) {
-    float **forms = net->packed[i].forms;
-    for (int form = 0; forms && form < form_count(&net->graph->ops[i]); ++form)
-      mk_free(forms[form]);
-    mk_free(forms);
+  mk_packing *packing = net->packing;
+  if (packing) {
+    for (int i = 0; packing->forms && i < net->graph->count; ++i) mk_free(packing->forms[i]);
+    mk_free(packing->forms);
+    mk_scratch_free(&packing->memory);
+    pthread_mutex_destroy(&packing->lock);
+    mk_free(packing);
   }
-  mk_free(net->packed);
-  if (net->lock) pthread_mutex_destroy(net->lock);
-  mk_free(net->lock);
   mk_free(net);
 }

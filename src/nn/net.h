@@ -6,15 +6,12 @@
 #include "nn/graph.h"
 #include "nn/kernels/kernels.h"
 
-#include <pthread.h>
-
-typedef struct mk_packed mk_packed;
+typedef struct mk_packing mk_packing; /* the packed weights */
 
 typedef struct {
   const mk_graph *graph;
   const mk_kernels *kernels;
-  mk_packed *packed;     /* [graph->count] */
-  pthread_mutex_t *lock; /* of packed */
+  mk_packing *packing;
 } mk_net;
 
 /* The graph has to outlive the net. */
