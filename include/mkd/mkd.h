@@ -416,6 +416,15 @@ typedef struct mkd_overlay_options {
 MKD_API mkd_status mkd_overlay_save(const char *path, const mkd_image *image, const mkd_map *map,
                                     const mkd_overlay_options *options);
 
+/* A preview in memory, as a JPEG file that fits into side x side pixels (16 to 4096) and is not
+ * enlarged: of the image (`map` NULL), of its heat map (`image` NULL), or of the image under its
+ * heat map, as mkd_overlay_save draws it but without the scale. `options` go with the map. The
+ * caller frees `*jpeg` with mkd_bytes_free. */
+MKD_API mkd_status mkd_thumbnail(unsigned char **jpeg, size_t *bytes, int side,
+                                 const mkd_image *image, const mkd_map *map,
+                                 const mkd_overlay_options *options);
+MKD_API void mkd_bytes_free(unsigned char *bytes);
+
 /* ---- Evaluation ------------------------------------------------------------------------------ */
 
 typedef struct mkd_evaluation mkd_evaluation;
