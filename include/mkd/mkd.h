@@ -441,20 +441,21 @@ MKD_API mkd_status mkd_evaluation_add(mkd_evaluation *evaluation, const char *ki
                                       const mkd_result *result, const mkd_image *mask);
 
 typedef struct mkd_interval {
-  double value, low, high; /* low and high: bootstrap 95 % interval, NAN where not computed */
+  double value, low, high; /* low and high: 95 % interval, NAN where not computed */
 } mkd_interval;
 
 /* All rates and areas in 0..1, NAN where not defined (no masks, no map). */
 typedef struct mkd_metrics {
-  size_t normal, anomalous; /* images */
-  mkd_interval image_auroc;
-  double image_ap, image_f1_max, image_f1_threshold;
+  size_t normal, anomalous;           /* images */
+  mkd_interval image_auroc, image_ap; /* bootstrap intervals, below 1000 images */
+  double image_f1_max, image_f1_threshold;
   double tpr_at_fpr_1, tpr_at_fpr_5; /* detection rate at 1 % and 5 % false alarms */
   double pixel_auroc_all;            /* pixels of all images, but anomalous ones without mask */
   double pixel_auroc_anomalous;      /* pixels of anomalous images only */
   double aupro_30, aupro_5;          /* area under per-region overlap to FPR 0.3 and 0.05 */
   double pixel_f1_max, pixel_f1_threshold, pixel_ap;
-  double false_alarm_rate, detection_rate; /* at the model's own threshold */
+  mkd_interval false_alarm_rate, detection_rate; /* at the model's own threshold; Wilson's
+                                                    intervals */
 } mkd_metrics;
 
 /* Over all kinds (`kind` NULL), or the normal images against one kind. MKD_ERROR_DATA when one

@@ -122,7 +122,9 @@ static void print_json_metrics(const mkd_metrics *m)
   json_member("", "auroc", m->image_auroc.value);
   fputs(", \"auroc_ci95\": ", stdout);
   print_json_interval(&m->image_auroc);
-  json_member(", ", "ap", m->image_ap);
+  json_member(", ", "ap", m->image_ap.value);
+  fputs(", \"ap_ci95\": ", stdout);
+  print_json_interval(&m->image_ap);
   json_member(", ", "f1_max", m->image_f1_max);
   fputs("}, \"pixel\": {", stdout);
   json_member("", "auroc_all", m->pixel_auroc_all);
@@ -132,8 +134,12 @@ static void print_json_metrics(const mkd_metrics *m)
   json_member(", ", "f1_max", m->pixel_f1_max);
   json_member(", ", "ap", m->pixel_ap);
   fputs("}, \"at_threshold\": {", stdout);
-  json_member("", "false_alarm_rate", m->false_alarm_rate);
-  json_member(", ", "detection_rate", m->detection_rate);
+  json_member("", "false_alarm_rate", m->false_alarm_rate.value);
+  fputs(", \"false_alarm_rate_ci95\": ", stdout);
+  print_json_interval(&m->false_alarm_rate);
+  json_member(", ", "detection_rate", m->detection_rate.value);
+  fputs(", \"detection_rate_ci95\": ", stdout);
+  print_json_interval(&m->detection_rate);
   printf("}, \"images\": {\"normal\": %zu, \"anomalous\": %zu}", m->normal, m->anomalous);
 }
 
@@ -178,7 +184,7 @@ static void print_image_row(const eval_row *row)
     printf("%14s", "-");
   else
     printf("  %5.1f -%6.1f", 100 * m->image_auroc.low, 100 * m->image_auroc.high);
-  print_percent(8, m->image_ap);
+  print_percent(8, m->image_ap.value);
   print_percent(8, m->image_f1_max);
   putchar('\n');
 }
@@ -199,8 +205,8 @@ static void print_pixel_row(const eval_row *row)
 static void print_threshold_row(const eval_row *row)
 {
   print_name(row);
-  print_percent(11, row->metrics.detection_rate);
-  print_percent(12, row->metrics.false_alarm_rate);
+  print_percent(11, row->metrics.detection_rate.value);
+  print_percent(12, row->metrics.false_alarm_rate.value);
   putchar('\n');
 }
 

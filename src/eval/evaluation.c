@@ -7,7 +7,7 @@
 #include <math.h>
 #include <string.h>
 
-/* From this many images on the AUROC goes without an interval: it is narrow then. */
+/* From this many images on, areas go without an interval: it is narrow then. */
 enum { INTERVAL_IMAGES = 1000 };
 
 typedef struct {
@@ -221,21 +221,26 @@ static mkd_status select_records(selection *s, const mkd_evaluation *evaluation,
   return MKD_OK;
 }
 
+static mkd_interval rate_of(size_t hits, size_t count)
+{
+  mk_bounds bounds = mk_rate_interval(hits, count);
+  return (mkd_interval){(double)hits / (double)count, bounds.low, bounds.high};
+}
+
 static mkd_status measure(mkd_metrics *metrics, const selection *s)
 {
   mk_image_metrics image;
   mk_pixel_metrics pixel = {NAN, NAN, NAN, NAN, NAN, NAN, NAN};
-  mkd_interval auroc = {NAN, NAN, NAN};
+  mk_bounds auroc = {NAN, NAN}, precision = {NAN, NAN};
   MK_TRY(mk_image_metrics_of(&image, s->scores, s->anomalous, s->count));
-  auroc.value = image.auroc;
   if (s->count < INTERVAL_IMAGES)
-    MK_TRY(mk_auroc_interval(&auroc.low, &auroc.high, s->scores, s->anomalous, s->count));
+    MK_TRY(mk_image_intervals(&auroc, &precision, s->scores, s->anomalous, s->count));
   if (s->has_mask) MK_TRY(mk_pixel_metrics_of(&pixel, s->pixels, s->with_pixels));
   *metrics = (mkd_metrics){
       .normal = s->images[0],
       .anomalous = s->images[1],
-      .image_auroc = auroc,
-      .image_ap = image.average_precision,
+      .image_auroc = {image.auroc, auroc.low, auroc.high},
+      .image_ap = {image.average_precision, precision.low, precision.high},
       .image_f1_max = image.f1_max,
       .image_f1_threshold = image.f1_threshold,
       .tpr_at_fpr_1 = image.tpr_at_fpr_1,
@@ -247,8 +252,8 @@ static mkd_status measure(mkd_metrics *metrics, const selection *s)
       .pixel_f1_max = pixel.f1_max,
       .pixel_f1_threshold = pixel.f1_threshold,
       .pixel_ap = pixel.average_precision,
-      .false_alarm_rate = (double)s->alarms[0] / (double)s->images[0],
-      .detection_rate = (double)s->alarms[1] / (double)s->images[1],
+      .false_alarm_rate = rate_of(s->alarms[0], s->images[0]),
+      .detection_rate = rate_of(s->alarms[1], s->images[1]),
   };
   return MKD_OK;
 }

@@ -18,11 +18,19 @@ typedef struct {
 mkd_status mk_image_metrics_of(mk_image_metrics *metrics, const double *scores,
                                const bool *anomalous, size_t count);
 
-/* 95 % percentile interval of the AUROC over 2000 bootstrap resamples. Same input, same interval.
- * The resampling is stratified: how many normal and anomalous images a test set has is a choice of
- * its makers, not chance, and a plain resample of few images can lack a class. Errors as above. */
-mkd_status mk_auroc_interval(double *low, double *high, const double *scores, const bool *anomalous,
-                             size_t count);
+typedef struct {
+  double low, high;
+} mk_bounds;
+
+/* 95 % percentile intervals over 2000 bootstrap resamples. Same input, same intervals. The
+ * resampling is stratified: how many normal and anomalous images a test set has is a choice of its
+ * makers, not chance, and a plain resample of few images can lack a class. Errors as above. */
+mkd_status mk_image_intervals(mk_bounds *auroc, mk_bounds *average_precision, const double *scores,
+                              const bool *anomalous, size_t count);
+
+/* Wilson's 95 % interval of a rate, of which `hits` of `count` (at least 1) were seen. Unlike a
+ * bootstrap it has a width even if all or none were hits. */
+mk_bounds mk_rate_interval(size_t hits, size_t count);
 
 /* ---- Pixels ---------------------------------------------------------------------------------- */
 

@@ -16,9 +16,10 @@ import time
 from program import SKIPPED, Program, ProgramTest, main
 
 RESULT_KEYS = ["path", "score", "p_value", "threshold", "anomalous", "map_max", "ms", "error"]
-IMAGE_KEYS = ["auroc", "auroc_ci95", "ap", "f1_max"]
+IMAGE_KEYS = ["auroc", "auroc_ci95", "ap", "ap_ci95", "f1_max"]
 PIXEL_KEYS = ["auroc_all", "auroc_anomalous", "aupro_0.3", "aupro_0.05", "f1_max", "ap"]
-THRESHOLD_KEYS = ["false_alarm_rate", "detection_rate"]
+RATES = ["false_alarm_rate", "detection_rate"]
+THRESHOLD_KEYS = [key for rate in RATES for key in (rate, f"{rate}_ci95")]
 
 # As short as a training can be: this is about the program, not about how good a model gets.
 SHORT = ["--epochs", "1", "--size", "64"]

@@ -90,14 +90,14 @@ static void images_over_all_and_by_kind(void **state)
   assert_float_equal(all.image_auroc.value, 12.5 / 20, 1e-15);
   assert_true(all.image_auroc.low < all.image_auroc.value);
   assert_true(all.image_auroc.high > all.image_auroc.value);
-  assert_float_equal(all.false_alarm_rate, 0.25, 0);
-  assert_float_equal(all.detection_rate, 0.6, 0);
-  assert_float_equal(by_oil.false_alarm_rate, 0.25, 0);
-  assert_float_equal(by_oil.detection_rate, 1, 0);
+  assert_float_equal(all.false_alarm_rate.value, 0.25, 0);
+  assert_float_equal(all.detection_rate.value, 0.6, 0);
+  assert_float_equal(by_oil.false_alarm_rate.value, 0.25, 0);
+  assert_float_equal(by_oil.detection_rate.value, 1, 0);
   assert_float_equal(by_oil.tpr_at_fpr_1, 0.5, 0); /* 4 lies between 3.5 and 5 */
   assert_float_equal(by_oil.image_f1_max, 0.8, 1e-15);
   assert_float_equal(by_oil.image_f1_threshold, 3.5, 0);
-  assert_float_equal(by_oil.image_ap, 0.5 + 0.5 * 2 / 3, 1e-15);
+  assert_float_equal(by_oil.image_ap.value, 0.5 + 0.5 * 2 / 3, 1e-15);
   const double absent[] = {all.pixel_auroc_all, all.pixel_auroc_anomalous, all.aupro_30,
                            all.aupro_5,         all.pixel_f1_max,          all.pixel_f1_threshold,
                            all.pixel_ap};

@@ -118,6 +118,16 @@ static void operating_points_hold_their_limit(void **state)
   assert_true(m.tpr_at_fpr_5 == 0.5);
 }
 
+static mkd_status auroc_interval(double *low, double *high, const double *scores,
+                                 const bool *anomalous, size_t count)
+{
+  mk_bounds auroc, precision;
+  MK_TRY(mk_image_intervals(&auroc, &precision, scores, anomalous, count));
+  *low = auroc.low;
+  *high = auroc.high;
+  return MKD_OK;
+}
+
 static void scores_that_cannot_be_ranked(void **state)
 {
   (void)state;
@@ -126,14 +136,14 @@ static void scores_that_cannot_be_ranked(void **state)
   mk_image_metrics m;
   assert_int_equal(mk_image_metrics_of(&m, scores, one_class, 3), MKD_ERROR_DATA);
   assert_string_equal(mkd_last_error(), "0 normal and 3 anomalous images; metrics need both kinds");
-  assert_int_equal(mk_auroc_interval(&low, &high, scores, one_class, 3), MKD_ERROR_DATA);
+  assert_int_equal(auroc_interval(&low, &high, scores, one_class, 3), MKD_ERROR_DATA);
   assert_int_equal(mk_image_metrics_of(&m, scores, both, 0), MKD_ERROR_DATA);
   static const double bad[] = {NAN, INFINITY, -INFINITY};
   for (size_t i = 0; i < 3; ++i) {
     scores[1] = bad[i];
     assert_int_equal(mk_image_metrics_of(&m, scores, both, 3), MKD_ERROR_DATA);
     assert_non_null(strstr(mkd_last_error(), "image 2 of 3"));
-    assert_int_equal(mk_auroc_interval(&low, &high, scores, both, 3), MKD_ERROR_DATA);
+    assert_int_equal(auroc_interval(&low, &high, scores, both, 3), MKD_ERROR_DATA);
     float map[6] = {0, 0, 0, 0, (float)bad[i], 0};
     mk_pixels pixels = {0};
     assert_int_equal(mk_pixels_create(&pixels, map, NULL, 3, 2), MKD_ERROR_DATA);
@@ -180,8 +190,8 @@ static void interval_is_as_wide_as_theory_says(void **state)
   }
   mk_image_metrics m;
   assert_int_equal(mk_image_metrics_of(&m, scores, anomalous, COUNT), MKD_OK);
-  assert_int_equal(mk_auroc_interval(&low, &high, scores, anomalous, COUNT), MKD_OK);
-  assert_int_equal(mk_auroc_interval(&again_low, &again_high, scores, anomalous, COUNT), MKD_OK);
+  assert_int_equal(auroc_interval(&low, &high, scores, anomalous, COUNT), MKD_OK);
+  assert_int_equal(auroc_interval(&again_low, &again_high, scores, anomalous, COUNT), MKD_OK);
   assert_true(low == again_low && high == again_high);
   assert_true(low < m.auroc && m.auroc < high);
   double width = 2 * 1.96 * hanley_mcneil(m.auroc, ANOMALOUS, NORMAL);
@@ -202,7 +212,7 @@ static void interval_covers_the_truth(void **state)
       anomalous[i] = i >= NORMAL;
       scores[i] = mk_rng_normal(&rng) + anomalous[i]; /* difference: mean 1, variance 2 */
     }
-    assert_int_equal(mk_auroc_interval(&low, &high, scores, anomalous, COUNT), MKD_OK);
+    assert_int_equal(auroc_interval(&low, &high, scores, anomalous, COUNT), MKD_OK);
     covered += low <= truth && truth <= high;
   }
   assert_in_range(covered, SETS * 90 / 100, SETS * 99 / 100);
@@ -214,10 +224,51 @@ static void interval_of_degenerate_scores(void **state)
   double low, high;
   const double perfect[4] = {1, 2, 3, 4}, tied[4] = {1, 1, 1, 1};
   const bool anomalous[4] = {false, false, true, true};
-  assert_int_equal(mk_auroc_interval(&low, &high, perfect, anomalous, 4), MKD_OK);
+  assert_int_equal(auroc_interval(&low, &high, perfect, anomalous, 4), MKD_OK);
   assert_true(low == 1 && high == 1);
-  assert_int_equal(mk_auroc_interval(&low, &high, tied, anomalous, 4), MKD_OK);
+  assert_int_equal(auroc_interval(&low, &high, tied, anomalous, 4), MKD_OK);
   assert_true(low == 0.5 && high == 0.5);
+}
+
+/* The mean of the resamples' average precision is near that of the sample; its spread is that of
+ * samples drawn afresh. */
+static void interval_of_average_precision(void **state)
+{
+  (void)state;
+  enum { SETS = 300, NORMAL = 60, ANOMALOUS = 40, COUNT = NORMAL + ANOMALOUS };
+  mk_rng rng = mk_rng_seed(8, 0);
+  double sum = 0, squares = 0, widths = 0;
+  for (int set = 0; set < SETS; ++set) {
+    double scores[COUNT];
+    bool anomalous[COUNT];
+    mk_image_metrics m;
+    mk_bounds auroc, precision;
+    for (size_t i = 0; i < COUNT; ++i) {
+      anomalous[i] = i >= NORMAL;
+      scores[i] = mk_rng_normal(&rng) + anomalous[i];
+    }
+    assert_int_equal(mk_image_metrics_of(&m, scores, anomalous, COUNT), MKD_OK);
+    assert_int_equal(mk_image_intervals(&auroc, &precision, scores, anomalous, COUNT), MKD_OK);
+    assert_true(precision.low < m.average_precision && m.average_precision < precision.high);
+    sum += m.average_precision;
+    squares += m.average_precision * m.average_precision;
+    widths += precision.high - precision.low;
+  }
+  double deviation = sqrt(squares / SETS - sum / SETS * (sum / SETS));
+  assert_float_equal(widths / SETS, 2 * 1.96 * deviation, 0.15 * 2 * 1.96 * deviation);
+}
+
+static void interval_of_rates(void **state)
+{
+  (void)state;
+  /* scipy.stats.binomtest(7, 20).proportion_ci(method="wilson") */
+  mk_bounds some = mk_rate_interval(7, 20), none = mk_rate_interval(0, 10);
+  mk_bounds all = mk_rate_interval(10, 10), one = mk_rate_interval(1, 1);
+  assert_float_equal(some.low, 0.18119182, 1e-8);
+  assert_float_equal(some.high, 0.56714571, 1e-8);
+  assert_true(none.low == 0 && all.high == 1 && one.high == 1);
+  assert_float_equal(none.high, 0.27753279, 1e-8);
+  assert_float_equal(all.low, 1 - none.high, 1e-12);
 }
 
 /* Labels by flooding from each unlabelled pixel, with its own stack. */
@@ -302,6 +353,8 @@ int main(void)
       cmocka_unit_test(operating_points_hold_their_limit),
       cmocka_unit_test(scores_that_cannot_be_ranked),
       cmocka_unit_test(pixels_need_both_kinds),
+      cmocka_unit_test(interval_of_average_precision),
+      cmocka_unit_test(interval_of_rates),
       cmocka_unit_test(interval_is_as_wide_as_theory_says),
       cmocka_unit_test(interval_covers_the_truth),
       cmocka_unit_test(interval_of_degenerate_scores),
