@@ -121,11 +121,11 @@ static void operating_points_hold_their_limit(void **state)
 static mkd_status auroc_interval(double *low, double *high, const double *scores,
                                  const bool *anomalous, size_t count)
 {
-  mk_bounds auroc, precision;
-  MK_TRY(mk_image_intervals(&auroc, &precision, scores, anomalous, count));
+  mk_bounds auroc = {*low, *high}, precision;
+  mkd_status status = mk_image_intervals(&auroc, &precision, scores, anomalous, count);
   *low = auroc.low;
   *high = auroc.high;
-  return MKD_OK;
+  return status;
 }
 
 static void scores_that_cannot_be_ranked(void **state)
@@ -182,7 +182,7 @@ static void interval_is_as_wide_as_theory_says(void **state)
   (void)state;
   enum { NORMAL = 120, ANOMALOUS = 80, COUNT = NORMAL + ANOMALOUS };
   mk_rng rng = mk_rng_seed(4, 0);
-  double scores[COUNT], low, high, again_low, again_high;
+  double scores[COUNT], low = 0, high = 0, again_low = 0, again_high = 0;
   bool anomalous[COUNT];
   for (size_t i = 0; i < COUNT; ++i) {
     anomalous[i] = i >= NORMAL;
@@ -206,7 +206,7 @@ static void interval_covers_the_truth(void **state)
   mk_rng rng = mk_rng_seed(6, 0);
   int covered = 0;
   for (int set = 0; set < SETS; ++set) {
-    double scores[COUNT], low, high;
+    double scores[COUNT], low = 0, high = 0;
     bool anomalous[COUNT];
     for (size_t i = 0; i < COUNT; ++i) {
       anomalous[i] = i >= NORMAL;
@@ -221,7 +221,7 @@ static void interval_covers_the_truth(void **state)
 static void interval_of_degenerate_scores(void **state)
 {
   (void)state;
-  double low, high;
+  double low = 0, high = 0;
   const double perfect[4] = {1, 2, 3, 4}, tied[4] = {1, 1, 1, 1};
   const bool anomalous[4] = {false, false, true, true};
   assert_int_equal(auroc_interval(&low, &high, perfect, anomalous, 4), MKD_OK);
