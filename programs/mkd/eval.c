@@ -1,12 +1,13 @@
 /* mkd eval: metrics of a model on a labelled test set, over all and per kind of defect. */
 #include "cli.h"
+#include "destination.h"
+#include "eval_rows.h"
 #include "options.h"
-#include "output.h"
 #include "progress.h"
+#include "report.h"
 #include "scan.h"
 #include "verbs.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,15 +16,14 @@ typedef struct {
   mkd_dataset *dataset;
   mkd_evaluation *evaluation;
   progress_bar progress;
-  size_t total, next, done, failed;
+  size_t total, next, done;
+  image_record *records; /* of the images that could be scored */
+  size_t scored;
+  char **errors; /* of those that could not */
+  size_t failed;
+  mkd_threshold threshold;
   mkd_status status; /* of the evaluation */
 } eval_run;
-
-/* Metrics of all kinds together (name NULL), or of the normal images against one kind. */
-typedef struct {
-  const char *name;
-  mkd_metrics metrics;
-} eval_row;
 
 static const char *parse_format(void *value, const char *text)
 {
@@ -57,8 +57,15 @@ static bool deliver(void *context, const scan_job *job, const scan_outcome *outc
     mkd_dataset_item item = mkd_dataset_get(evaluating->dataset, job->index);
     evaluating->status = mkd_evaluation_add(evaluating->evaluation, item.kind, item.anomalous,
                                             outcome->result, outcome->mask);
+    evaluating->threshold = outcome->result->threshold;
+    evaluating->records[evaluating->scored++] = (image_record){.score = outcome->result->score,
+                                                               .p_value = outcome->result->p_value,
+                                                               .anomalous = item.anomalous,
+                                                               .alarm = outcome->result->anomalous,
+                                                               .item = job->index};
   } else {
-    ++evaluating->failed;
+    evaluating->errors = must_grow(evaluating->errors, evaluating->failed + 1, sizeof(char *));
+    evaluating->errors[evaluating->failed++] = text_format("%s", outcome->error);
     progress_note(&evaluating->progress, "mkd eval: %s", outcome->error);
   }
   progress_count(&evaluating->progress, evaluating->done, evaluating->total);
@@ -95,149 +102,43 @@ static mkd_status make_rows(const eval_run *evaluating, eval_row **rows, size_t 
   return MKD_OK;
 }
 
-/* ---- JSON ------------------------------------------------------------------------------------ */
-
-static void json_member(const char *before, const char *key, double value)
-{
-  printf("%s\"%s\": ", before, key);
-  json_number(stdout, value);
-}
-
-static void print_json_interval(const mkd_interval *interval)
-{
-  if (isnan(interval->low) || isnan(interval->high)) {
-    fputs("null", stdout);
-    return;
-  }
-  putchar('[');
-  json_number(stdout, interval->low);
-  fputs(", ", stdout);
-  json_number(stdout, interval->high);
-  putchar(']');
-}
-
-static void print_json_metrics(const mkd_metrics *m)
-{
-  fputs("\"image\": {", stdout);
-  json_member("", "auroc", m->image_auroc.value);
-  fputs(", \"auroc_ci95\": ", stdout);
-  print_json_interval(&m->image_auroc);
-  json_member(", ", "ap", m->image_ap.value);
-  fputs(", \"ap_ci95\": ", stdout);
-  print_json_interval(&m->image_ap);
-  json_member(", ", "f1_max", m->image_f1_max);
-  fputs("}, \"pixel\": {", stdout);
-  json_member("", "auroc_all", m->pixel_auroc_all);
-  json_member(", ", "auroc_anomalous", m->pixel_auroc_anomalous);
-  json_member(", ", "aupro_0.3", m->aupro_30);
-  json_member(", ", "aupro_0.05", m->aupro_5);
-  json_member(", ", "f1_max", m->pixel_f1_max);
-  json_member(", ", "ap", m->pixel_ap);
-  fputs("}, \"at_threshold\": {", stdout);
-  json_member("", "false_alarm_rate", m->false_alarm_rate.value);
-  fputs(", \"false_alarm_rate_ci95\": ", stdout);
-  print_json_interval(&m->false_alarm_rate);
-  json_member(", ", "detection_rate", m->detection_rate.value);
-  fputs(", \"detection_rate_ci95\": ", stdout);
-  print_json_interval(&m->detection_rate);
-  printf("}, \"images\": {\"normal\": %zu, \"anomalous\": %zu}", m->normal, m->anomalous);
-}
-
-static void print_json(const eval_run *evaluating, const eval_row *rows, size_t count)
-{
-  putchar('{');
-  print_json_metrics(&rows[count - 1].metrics);
-  fputs(", \"kinds\": {", stdout);
-  for (size_t i = 0; i + 1 < count; ++i) {
-    if (i > 0) fputs(", ", stdout);
-    json_text(stdout, rows[i].name);
-    fputs(": {", stdout);
-    print_json_metrics(&rows[i].metrics);
-    putchar('}');
-  }
-  fputs("}, \"model\": ", stdout);
-  json_text(stdout, evaluating->model);
-  fputs(", \"data\": ", stdout);
-  json_text(stdout, evaluating->data);
-  puts("}");
-}
-
-/* ---- Table ----------------------------------------------------------------------------------- */
-
-static void print_name(const eval_row *row)
-{
-  printf("%-16.16s", row->name ? row->name : "all kinds");
-}
-
-static void print_percent(int width, double rate)
-{
-  plain_number(stdout, width, 1, 100 * rate);
-}
-
-static void print_image_row(const eval_row *row)
-{
-  const mkd_metrics *m = &row->metrics;
-  print_name(row);
-  printf("%7zu%10zu", m->normal, m->anomalous);
-  print_percent(8, m->image_auroc.value);
-  if (isnan(m->image_auroc.low) || isnan(m->image_auroc.high))
-    printf("%14s", "-");
-  else
-    printf("  %5.1f -%6.1f", 100 * m->image_auroc.low, 100 * m->image_auroc.high);
-  print_percent(8, m->image_ap.value);
-  print_percent(8, m->image_f1_max);
-  putchar('\n');
-}
-
-static void print_pixel_row(const eval_row *row)
-{
-  const mkd_metrics *m = &row->metrics;
-  print_name(row);
-  print_percent(11, m->pixel_auroc_all);
-  print_percent(12, m->pixel_auroc_anomalous);
-  print_percent(11, m->aupro_30);
-  print_percent(12, m->aupro_5);
-  print_percent(8, m->pixel_ap);
-  print_percent(8, m->pixel_f1_max);
-  putchar('\n');
-}
-
-static void print_threshold_row(const eval_row *row)
-{
-  print_name(row);
-  print_percent(11, row->metrics.detection_rate.value);
-  print_percent(12, row->metrics.false_alarm_rate.value);
-  putchar('\n');
-}
-
-static bool has_pixels(const mkd_metrics *metrics)
-{
-  return !isnan(metrics->pixel_auroc_all) || !isnan(metrics->pixel_auroc_anomalous);
-}
-
-static void print_table(const eval_row *rows, size_t count)
-{
-  puts("Images, %: all normal ones against those of a kind");
-  puts("kind             normal anomalous   AUROC  95% interval      AP  F1 max");
-  for (size_t i = 0; i < count; ++i) print_image_row(&rows[i]);
-  if (has_pixels(&rows[count - 1].metrics)) {
-    puts("\nPixels, %: AUROC over all images and over anomalous ones only; the rest over all");
-    puts("kind              AUROC all  AUROC anom.  AUPRO 0.3  AUPRO 0.05     AP  F1 max");
-    for (size_t i = 0; i < count; ++i) print_pixel_row(&rows[i]);
-  } else {
-    puts("\nPixels: none, as the data has no masks or the model makes no map");
-  }
-  puts("\nAt the model's threshold, % of images");
-  puts("kind              detected  false alarms");
-  for (size_t i = 0; i < count; ++i) print_threshold_row(&rows[i]);
-}
-
 /* ---- The verb -------------------------------------------------------------------------------- */
 
-static mkd_status evaluate(eval_run *evaluating, scan_plan *scan, bool json, bool quiet)
+typedef struct {
+  bool json, quiet;
+  int resolution;
+  const char *report; /* path, or NULL */
+} eval_output;
+
+static mkd_status write_results(eval_run *evaluating, const scan_plan *scan,
+                                const eval_output *output, const eval_row *rows, size_t count)
+{
+  if (output->json)
+    eval_print_json(rows, count, evaluating->model, evaluating->data);
+  else
+    eval_print_table(rows, count);
+  if (!output->report) return MKD_OK;
+  const report_input input = {.path = output->report,
+                              .model = evaluating->model,
+                              .data = evaluating->data,
+                              .dataset = evaluating->dataset,
+                              .records = evaluating->records,
+                              .record_count = evaluating->scored,
+                              .rows = rows,
+                              .row_count = count,
+                              .errors = evaluating->errors,
+                              .error_count = evaluating->failed,
+                              .threshold = evaluating->threshold,
+                              .resolution = output->resolution,
+                              .scan = scan};
+  return report_write(&input);
+}
+
+static mkd_status evaluate(eval_run *evaluating, scan_plan *scan, const eval_output *output)
 {
   evaluating->total = mkd_dataset_count(evaluating->dataset);
-  evaluating->progress = progress_start(quiet);
+  evaluating->records = must_grow(NULL, evaluating->total, sizeof *evaluating->records);
+  evaluating->progress = progress_start(output->quiet);
   scan->count = evaluating->total;
   scan->next = next;
   scan->deliver = deliver;
@@ -248,13 +149,18 @@ static mkd_status evaluate(eval_run *evaluating, scan_plan *scan, bool json, boo
   eval_row *rows = NULL;
   size_t count = 0;
   if (status == MKD_OK) status = make_rows(evaluating, &rows, &count);
-  if (status != MKD_OK) return status;
-  if (json)
-    print_json(evaluating, rows, count);
-  else
-    print_table(rows, count);
+  if (status == MKD_OK) status = write_results(evaluating, scan, output, rows, count);
   free(rows);
-  return MKD_OK;
+  return status;
+}
+
+static void eval_free(eval_run *evaluating)
+{
+  for (size_t i = 0; i < evaluating->failed; ++i) free(evaluating->errors[i]);
+  free(evaluating->errors);
+  free(evaluating->records);
+  mkd_evaluation_destroy(evaluating->evaluation);
+  mkd_dataset_destroy(evaluating->dataset);
 }
 
 int verb_eval(int argc, char **argv)
@@ -262,25 +168,26 @@ int verb_eval(int argc, char **argv)
   eval_run evaluating = {0};
   scan_plan scan = {.session = mkd_session_options_default()};
   scan.session.threads = 0;
-  bool json = false, quiet = false;
-  int resolution = 0;
+  eval_output output = {0};
   const option_spec options[] = {
-      {"format", 0, "FORMAT", "table (default) or json", parse_format, &json},
+      {"format", 0, "FORMAT", "table (default) or json", parse_format, &output.json},
       {"localize", 0, "METHOD", "discrepancy, gradient, smoothgrad, gbp (else MODEL's)",
        parse_localize, &scan.session.localize},
       {"overlays", 0, "DIR", "write images under their maps, IMAGE.overlay.png", parse_text,
        &scan.pictures.overlays},
+      {"report", 0, "FILE", "write a page with figures, curves and images: FILE.html", parse_text,
+       &output.report},
       {"resolution", 0, "N", "pixel metrics at NxN (default: at each mask's own size)",
-       parse_resolution, &resolution},
+       parse_resolution, &output.resolution},
       {"threads", 0, "N", "threads (default: one a core)", parse_threads, &scan.session.threads},
-      {"quiet", 'q', NULL, "no progress", parse_switch, &quiet},
+      {"quiet", 'q', NULL, "no progress", parse_switch, &output.quiet},
   };
   const command_spec command = {
       .verb = "eval",
       .operands = "[options] MODEL DIR",
       .purpose = "Measures a model on a test set in MVTec AD layout: images in DIR/test/good and\n"
                  "DIR/test/KIND, masks in DIR/ground_truth/KIND.",
-      .example = "  mkd eval bottle.mkd mvtec/bottle --format json",
+      .example = "  mkd eval bottle.mkd mvtec/bottle --report bottle.html",
       .options = options,
       .option_count = sizeof options / sizeof options[0],
       .min_operands = 2,
@@ -294,15 +201,16 @@ int verb_eval(int argc, char **argv)
   mkd_detector *detector = NULL;
   evaluating.model = operands[0];
   evaluating.data = operands[1];
-  mkd_status status = mkd_detector_load(&detector, evaluating.model);
+  mkd_status status = output.report ? destination_check(output.report) : MKD_OK;
+  if (status == MKD_OK) status = mkd_detector_load(&detector, evaluating.model);
   if (status == MKD_OK)
     status = mkd_dataset_open(&evaluating.dataset, evaluating.data, MKD_SPLIT_TEST);
-  if (status == MKD_OK) status = mkd_evaluation_create(&evaluating.evaluation, resolution);
+  if (status == MKD_OK) status = mkd_evaluation_create(&evaluating.evaluation, output.resolution);
   scan.detector = detector;
-  if (status == MKD_OK) status = evaluate(&evaluating, &scan, json, quiet);
+  if (status == MKD_OK) status = evaluate(&evaluating, &scan, &output);
   int exit = fail("eval", status);
-  mkd_evaluation_destroy(evaluating.evaluation);
-  mkd_dataset_destroy(evaluating.dataset);
+  if (exit == EXIT_DONE && evaluating.failed > 0) exit = EXIT_SOME_FAILED;
+  eval_free(&evaluating);
   mkd_detector_destroy(detector);
-  return exit == EXIT_DONE && evaluating.failed > 0 ? EXIT_SOME_FAILED : exit;
+  return exit;
 }

@@ -9,9 +9,8 @@
 
 static int write_error; /* errno of the first flush that failed */
 
-/* Length of the valid UTF-8 sequence (RFC 3629) at `s`, or 0. The terminating zero is not a
- * continuation byte, so nothing is read behind it. */
-static int utf8_length(const unsigned char *s)
+/* The terminating zero is not a continuation byte, so nothing is read behind it. */
+int utf8_length(const unsigned char *s)
 {
   if (s[0] < 0x80) return 1;
   if (s[0] < 0xc2 || s[0] > 0xf4) return 0;
@@ -54,13 +53,18 @@ void json_text_or_null(FILE *file, const char *text)
     fputs("null", file);
 }
 
-static void shortest_number(FILE *file, double value)
+void number_text(char text[NUMBER_TEXT], double value)
 {
-  char text[32];
   for (int digits = 6; digits <= 17; ++digits) {
-    snprintf(text, sizeof text, "%.*g", digits, value);
+    snprintf(text, NUMBER_TEXT, "%.*g", digits, value);
     if (strtod(text, NULL) == value) break;
   }
+}
+
+static void shortest_number(FILE *file, double value)
+{
+  char text[NUMBER_TEXT];
+  number_text(text, value);
   fputs(text, file);
 }
 

@@ -5,13 +5,20 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+/* Length of the valid UTF-8 sequence (RFC 3629) at `s`, or 0. */
+int utf8_length(const unsigned char *s);
+
 /* A JSON string with its quotes, always valid UTF-8: bytes that are not become U+FFFD. */
 void json_text(FILE *file, const char *text);
 
 /* As json_text; NULL becomes null. */
 void json_text_or_null(FILE *file, const char *text);
 
-/* The shortest decimal number that reads back as the same double; NaN and infinities are null. */
+/* The shortest decimal number that reads back as the same double, which is finite. */
+enum { NUMBER_TEXT = 32 };
+void number_text(char text[NUMBER_TEXT], double value);
+
+/* As number_text; NaN and infinities are null. */
 void json_number(FILE *file, double value);
 
 /* A CSV field, quoted where RFC 4180 wants it. */

@@ -24,9 +24,7 @@ static mkd_status make_parents(char *path)
   return MKD_OK;
 }
 
-/* The ends of the colour scale. They are the same for all images if the map is calibrated, with the
- * threshold in the middle, so that colours can be compared. */
-static mkd_overlay_options colour_scale(const mkd_result *result)
+mkd_overlay_options pictures_scale(const mkd_result *result)
 {
   mkd_overlay_options options = {.size = sizeof options, .threshold = NAN};
   double low = result->map_mean_normal, threshold = result->threshold.map;
@@ -47,7 +45,7 @@ static mkd_overlay_options colour_scale(const mkd_result *result)
 
 static mkd_status save_overlay(const char *path, const mkd_image *image, const mkd_result *result)
 {
-  mkd_overlay_options options = colour_scale(result);
+  mkd_overlay_options options = pictures_scale(result);
   return mkd_overlay_save(path, image, &result->map, &options);
 }
 

@@ -13,4 +13,9 @@ typedef struct {
 mkd_status pictures_save(const picture_folders *folders, const char *name, const mkd_image *image,
                          const mkd_result *result);
 
+/* The ends of the colour scale for the map of a result. They are the same for all images if the map
+ * is calibrated, with the threshold in between, so that colours can be compared; else they are the
+ * map's own, without a threshold (NAN). */
+mkd_overlay_options pictures_scale(const mkd_result *result);
+
 #endif

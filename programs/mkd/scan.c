@@ -101,6 +101,7 @@ static void *work(void *argument)
     char *error = NULL;
     if (status == MKD_OK) {
       outcome.result = &result;
+      outcome.image = mkd_picture_image(picture);
       outcome.mask = mask ? mkd_picture_image(mask) : NULL;
     } else {
       outcome.error = error = text_format("%s", mkd_last_error());

@@ -17,7 +17,8 @@ typedef struct {
 typedef struct {
   const char *error;        /* NULL, or why the image has no result; then the rest is NULL */
   const mkd_result *result; /* these live until `deliver` returns */
-  const mkd_image *mask;    /* NULL without a mask */
+  const mkd_image *image;
+  const mkd_image *mask; /* NULL without a mask */
 } scan_outcome;
 
 typedef struct {
