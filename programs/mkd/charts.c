@@ -101,9 +101,10 @@ void chart_histogram(FILE *out, const score_chart *chart)
   draw_bars(out, chart, anomalous, &chart->anomalous, full, true);
   fprintf(out, "<line class=\"axis\" x1=\"0%%\" x2=\"100%%\" y1=\"%d\" y2=\"%d\"/>\n", BASE, BASE);
   fprintf(out,
-          "<text class=\"label-normal\" x=\"100%%\" y=\"%d\" text-anchor=\"end\">normal</text>\n",
-          BASE - 8);
-  fprintf(out, "<text class=\"label-anomalous\" x=\"0%%\" y=\"%d\">anomalous</text>\n", BASE + 18);
+          "<text class=\"label-normal\" x=\"100%%\" y=\"%d\" dx=\"-6\" "
+          "text-anchor=\"end\">normal</text>\n",
+          TOP + 18);
+  fprintf(out, "<text class=\"label-anomalous\" x=\"0%%\" y=\"%d\">anomalous</text>\n", BOTTOM - 8);
   draw_cut(out, chart);
   fputs("</svg>", out);
 }

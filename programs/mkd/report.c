@@ -237,8 +237,8 @@ static void set_group_texts(report *r, size_t count)
   template_set(t, "group_id", "%s", ids[r->group]);
   template_set(t, "group_title", "%s", titles[r->group]);
   if (r->group == GALLERY_LOWEST_ANOMALOUS && missed > count)
-    template_set(t, "group_note", "%zu of %zu were missed: the first %zu.", missed,
-                 r->all->anomalous, count);
+    template_set(t, "group_note", "%zu of %zu were missed. These %zu have the lowest scores.",
+                 missed, r->all->anomalous, count);
   else if (r->group == GALLERY_LOWEST_ANOMALOUS)
     template_set(t, "group_note", "%zu of %zu were missed.", missed, r->all->anomalous);
   else if (r->group == GALLERY_HIGHEST_NORMAL)
@@ -263,7 +263,8 @@ static bool enter_scale(report *r)
 {
   const mkd_overlay_options *scale = &r->shown.scale;
   if (scale->size == 0) return false;
-  template_set(&r->texts, "scale_low", "%.3g", scale->low);
+  bool nothing = fabs(scale->low) < 1e-4 * (scale->high - scale->low);
+  template_set(&r->texts, "scale_low", "%.3g", nothing ? 0 : scale->low);
   template_set(&r->texts, "scale_high", "%.3g", scale->high);
   template_set(&r->texts, "scale_threshold", "%.3g", scale->threshold);
   template_set(&r->texts, "scale_place", "%.1f",

@@ -75,8 +75,9 @@ static void add_all(report_facts *facts, const json_t *model, const report_input
       text_of(model, "expert_sha256"));
   add(facts, "Recipe", "%s, images of %lld × %lld pixels", text_of(recipe, "name"),
       whole_of(size, "width"), whole_of(size, "height"));
-  add(facts, "Training", "%lld normal images, %lld epochs, seed %lld%s; mkd %s, kernels %s",
-      whole_of(model, "trained_images"), whole_of(model, "epochs"), whole_of(model, "seed"),
+  add(facts, "Training", "%lld normal images, %lld epoch%s, seed %lld%s; mkd %s, kernels %s",
+      whole_of(model, "trained_images"), whole_of(model, "epochs"),
+      whole_of(model, "epochs") == 1 ? "" : "s", whole_of(model, "seed"),
       converged ? "" : ", not converged", text_of(model, "mkd_version"),
       text_of(model, "trained_with_kernels"));
   add(facts, "Threshold", "%.4g. %s", input->threshold.score, origin);

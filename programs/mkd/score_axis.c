@@ -47,5 +47,5 @@ static double roundest(const score_axis *axis, double place, double nearness)
 void score_axis_ticks(const score_axis *axis, double ticks[SCORE_AXIS_TICKS])
 {
   const double gap = 1.0 / SCORE_AXIS_TICKS;
-  for (int i = 0; i < SCORE_AXIS_TICKS; ++i) ticks[i] = roundest(axis, (i + 0.5) * gap, 0.3 * gap);
+  for (int i = 0; i < SCORE_AXIS_TICKS; ++i) ticks[i] = roundest(axis, (i + 0.5) * gap, 0.2 * gap);
 }
