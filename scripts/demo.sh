@@ -22,7 +22,8 @@ step "[4/6] Making demonstration data: fabric, with flaws in the test images" \
 echo "[5/6] Training on normal fabric (about a minute)"
 "$mkd" train "$demo/data" -o "$demo/fabric.mkd"
 echo "[6/6] Evaluating, and drawing where the flaws are"
-"$mkd" eval "$demo/fabric.mkd" "$demo/data" --overlays "$demo/overlays" -q >"$demo/metrics.txt"
+"$mkd" eval "$demo/fabric.mkd" "$demo/data" --overlays "$demo/overlays" \
+  --report "$demo/report.html" -q >"$demo/metrics.txt"
 
 echo
 cat "$demo/metrics.txt"
@@ -32,3 +33,4 @@ echo "Overlays, one for each test image, such as"
 for kind in "$demo"/overlays/test/*/; do
   find "$kind" -name '*.overlay.png' | sort | head -n 1
 done
+echo "Report, for a browser: $demo/report.html"

@@ -175,7 +175,7 @@ int verb_eval(int argc, char **argv)
        parse_localize, &scan.session.localize},
       {"overlays", 0, "DIR", "write images under their maps, IMAGE.overlay.png", parse_text,
        &scan.pictures.overlays},
-      {"report", 0, "FILE", "write a page with figures, curves and images: FILE.html", parse_text,
+      {"report", 0, "FILE", "write an HTML page with figures, curves and images", parse_text,
        &output.report},
       {"resolution", 0, "N", "pixel metrics at NxN (default: at each mask's own size)",
        parse_resolution, &output.resolution},
