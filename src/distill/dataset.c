@@ -88,7 +88,21 @@ void mk_split_free(mk_split *split)
   memset(split, 0, sizeof *split);
 }
 
+size_t mk_split_tile(const mk_split *split, size_t item)
+{
+  return item < split->tiles ? item : split->train[(item - split->tiles) % split->originals];
+}
+
 /* ---- Copies ---------------------------------------------------------------------------------- */
+
+void mk_warp_input(uint16_t *dst, const uint16_t *src, const mk_input_spec *input,
+                   const mk_warp_ranges *ranges, mk_rng *rng, float *levels, float *warped)
+{
+  size_t values = mk_input_size(input);
+  mk_input_to_levels(levels, src, values);
+  mk_warp_rgb(warped, levels, input->width, input->height, ranges, rng);
+  mk_input_from_levels(dst, warped, values);
+}
 
 typedef struct {
   const mk_split *split;
@@ -105,16 +119,15 @@ static mkd_status warp_image(void *context, size_t index, int lane)
   const copy_job *job = context;
   const mk_split *split = job->split;
   mk_scratch *scratch = &job->scratch[lane];
-  size_t values = split->store->input_size;
-  const uint16_t *src = mk_store_input(split->store, split->train[index % split->originals]);
+  size_t values = split->store->input_size, item = split->tiles + index;
   float *levels, *warped;
   mk_scratch_reset(scratch);
   MK_TRY(mk_scratch_get(scratch, &levels, values, sizeof *levels));
   MK_TRY(mk_scratch_get(scratch, &warped, values, sizeof *warped));
   mk_rng rng = mk_rng_seed(job->seed, STREAM_COPIES + index);
-  mk_input_to_levels(levels, src, values);
-  mk_warp_rgb(warped, levels, job->input->width, job->input->height, job->ranges, &rng);
-  mk_input_from_levels(mk_store_input(split->store, split->tiles + index), warped, values);
+  mk_warp_input(mk_store_input(split->store, item),
+                mk_store_input(split->store, mk_split_tile(split, item)), job->input, job->ranges,
+                &rng, levels, warped);
   return MKD_OK;
 }
 

@@ -114,7 +114,8 @@ static void take_activations(void *context, size_t index, int worker)
   for (int p = 0; p < job->points; ++p) {
     mk_shape shape = mk_exec_output_shape(r->exec, p);
     const float *data = mk_exec_output(r->exec, p) + index * shape_size(shape);
-    mk_store_put_targets(job->store, item, r->places[p], data, shape_size(shape));
+    if (job->store->target_size > 0)
+      mk_store_put_targets(job->store, item, r->places[p], data, shape_size(shape));
     if (job->statistics && job->counted[item])
       image_moments(r->mean + at, r->squares + at, r->rounded + at, job->expert->kernels, data,
                     shape);
@@ -174,7 +175,9 @@ static mkd_status runner_create(runner *r)
   MK_TRY(mk_alloc(&r->squares, all, sizeof *r->squares));
   MK_TRY(mk_alloc(&r->rounded, all, sizeof *r->rounded));
   MK_TRY(mk_alloc(&r->items, count, sizeof *r->items));
-  for (size_t i = 0; i < count; ++i) r->items[r->count++] = i;
+  for (size_t i = 0; i < count; ++i) {
+    if (job->store->target_size > 0 || job->counted[i]) r->items[r->count++] = i;
+  }
   return MKD_OK;
 }
 

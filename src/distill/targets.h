@@ -26,8 +26,8 @@ typedef struct {
   mk_channel_statistics *statistics; /* [points]; NULL = not wanted, nor `counted` */
 } mk_target_job;
 
-/* Runs the expert over the store's inputs and keeps its activations in the store. MKD_STAGE_TARGETS
- * counts the items. */
+/* Runs the expert over the store's inputs and keeps its activations in the store; where the store
+ * has no room for them, over the inputs that are counted. MKD_STAGE_TARGETS counts the inputs. */
 mkd_status mk_compute_targets(const mk_target_job *job, const mk_reporter *reporter, mk_pool *pool);
 
 /* Images that the expert is given at a time: many, where they are small. */

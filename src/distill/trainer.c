@@ -4,7 +4,7 @@
 #include "core/memory.h"
 #include "distill/checkpoint.h"
 #include "distill/cloner.h"
-#include "distill/dataset.h"
+#include "distill/feed.h"
 #include "distill/images.h"
 #include "distill/schedule.h"
 #include "nn/loss.h"
@@ -34,10 +34,11 @@ typedef struct {
   mk_exec *exec, *evaluator; /* the latter for held-out images: running statistics */
   mk_adam *adam;
   int batch;
-  float *targets[MK_MAX_POINTS]; /* [batch][shape] */
-  size_t sizes[MK_MAX_POINTS];   /* of one image's activation */
-  mk_loss_point *losses;         /* [batch][points] */
-  size_t *order;                 /* [train_count] items in the order of the epoch */
+  mk_net *teacher; /* with fresh warps */
+  mk_feed *feed;
+  size_t sizes[MK_MAX_POINTS]; /* of one image's activation */
+  mk_loss_point *losses;       /* [batch][points] */
+  size_t *order;               /* [train_count] items in the order of the epoch */
 
   mk_training_state state;
   int epochs;
@@ -57,32 +58,8 @@ static double now(void)
 typedef struct {
   trainer *t;
   mk_exec *exec;
-  const size_t *items;
   int batch;
 } batch_job;
-
-static void load_item(void *context, size_t index, int worker)
-{
-  (void)worker;
-  const batch_job *job = context;
-  trainer *t = job->t;
-  const mk_store *store = t->split->store;
-  size_t item = job->items[index], begin = 0;
-  mk_input_normalise(mk_exec_input(job->exec) + index * store->input_size,
-                     mk_store_input(store, item), &t->input);
-  for (int p = 0; p < t->points; ++p) {
-    float *target = t->targets[p] + index * t->sizes[p];
-    mk_store_get_targets(store, item, begin, target, t->sizes[p]);
-    begin += t->sizes[p];
-    if (!t->recipe->normalise_targets) continue;
-    const mk_channel_statistics *s = &t->statistics[p];
-    size_t channels = (size_t)s->channels;
-    for (size_t row = 0; row < t->sizes[p] / channels; ++row) {
-      for (size_t c = 0; c < channels; ++c)
-        target[row * channels + c] = (target[row * channels + c] - s->mean[c]) / s->deviation[c];
-    }
-  }
-}
 
 static void compare_item(void *context, size_t index, int worker)
 {
@@ -91,7 +68,7 @@ static void compare_item(void *context, size_t index, int worker)
   trainer *t = job->t;
   for (int p = 0; p < t->points; ++p)
     t->losses[index * (size_t)t->points + (size_t)p] =
-        mk_loss_compare(t->net->kernels, t->targets[p] + index * t->sizes[p],
+        mk_loss_compare(t->net->kernels, mk_feed_targets(t->feed, p) + index * t->sizes[p],
                         mk_exec_output(job->exec, p) + index * t->sizes[p], t->sizes[p]);
 }
 
@@ -106,14 +83,14 @@ static void differentiate_item(void *context, size_t index, int worker)
     mk_loss_gradient(t->net->kernels, &t->losses[index * (size_t)t->points + (size_t)p],
                      t->state.weight_val * share, t->state.weight_dir * share, true,
                      mk_exec_output_gradient(job->exec, p) + at, mk_exec_output(job->exec, p) + at,
-                     t->targets[p] + at, t->sizes[p]);
+                     mk_feed_targets(t->feed, p) + at, t->sizes[p]);
   }
 }
 
-static void forward(trainer *t, mk_exec *exec, const size_t *items, int batch)
+static void forward(trainer *t, mk_exec *exec, const size_t *items, int batch, int epoch)
 {
-  batch_job job = {t, exec, items, batch};
-  mk_pool_run(t->pool, (size_t)batch, load_item, &job);
+  batch_job job = {t, exec, batch};
+  mk_feed_load(t->feed, mk_exec_input(exec), items, batch, epoch, t->pool);
   mk_exec_forward(exec, t->pool, batch);
   mk_pool_run(t->pool, (size_t)batch, compare_item, &job);
 }
@@ -138,9 +115,9 @@ static void resolve_weights(trainer *t, mk_loss loss)
     t->state.weight_val = loss.val > 0 ? t->state.weight_dir * loss.dir / loss.val : 0;
 }
 
-static mkd_status train_step(trainer *t, const size_t *items, int batch)
+static mkd_status train_step(trainer *t, const size_t *items, int batch, int epoch)
 {
-  forward(t, t->exec, items, batch);
+  forward(t, t->exec, items, batch, epoch);
   mk_loss loss = batch_loss(t, batch);
   resolve_weights(t, loss);
   double total = t->state.weight_val * loss.val + t->state.weight_dir * loss.dir;
@@ -151,7 +128,7 @@ static mkd_status train_step(trainer *t, const size_t *items, int batch)
                    (unsigned long long)t->state.step + 1, t->recipe->learning_rate);
   t->state.epoch_loss += total;
 
-  batch_job job = {t, t->exec, items, batch};
+  batch_job job = {t, t->exec, batch};
   mk_pool_run(t->pool, (size_t)batch, differentiate_item, &job);
   mk_exec_backward(t->exec, t->pool, batch, false);
   mk_rate rate = mk_schedule_at((mk_schedule)t->recipe->schedule, t->recipe->learning_rate,
@@ -170,7 +147,7 @@ static void check_held_out(trainer *t)
   for (size_t first = 0; first < split->held_out_count; first += (size_t)t->batch) {
     size_t left = split->held_out_count - first;
     int batch = left < (size_t)t->batch ? (int)left : t->batch;
-    forward(t, t->evaluator, split->held_out + first, batch);
+    forward(t, t->evaluator, split->held_out + first, batch, MK_NOT_WARPED);
     mk_loss loss = batch_loss(t, batch);
     sum += t->state.weight_val * loss.val + t->state.weight_dir * loss.dir;
   }
@@ -284,7 +261,7 @@ static mkd_status run_epochs(trainer *t)
     for (; in_epoch < t->steps_per_epoch; ++in_epoch) {
       size_t first = (size_t)in_epoch * width;
       size_t batch = count - first < width ? count - first : width;
-      MK_TRY(train_step(t, t->order + first, (int)batch));
+      MK_TRY(train_step(t, t->order + first, (int)batch, epoch));
       bool last = in_epoch + 1 == t->steps_per_epoch;
       if (last) {
         finish_epoch(t, epoch);
@@ -347,6 +324,21 @@ static mkd_status identify(trainer *t, const mk_teacher *teacher)
   return MKD_OK;
 }
 
+static mkd_status create_feed(trainer *t, const mk_teacher *teacher)
+{
+  mk_feed_options options = {.split = t->split,
+                             .input = &t->input,
+                             .recipe = t->recipe,
+                             .seed = t->options->seed,
+                             .statistics = t->statistics,
+                             .sizes = t->sizes,
+                             .expert = t->teacher,
+                             .outputs = teacher->outputs,
+                             .batch = t->batch,
+                             .threads = mk_pool_threads(t->pool)};
+  return mk_feed_create(&t->feed, &options);
+}
+
 static mkd_status set_up(trainer *t, const mk_teacher *teacher)
 {
   size_t train_count = t->split->train_count;
@@ -366,8 +358,7 @@ static mkd_status set_up(trainer *t, const mk_teacher *teacher)
   options.train = false;
   MK_TRY(mk_exec_create(&t->evaluator, t->net, t->outputs, t->points, &options));
   MK_TRY(mk_adam_create(&t->adam, t->cloner));
-  for (int p = 0; p < t->points; ++p)
-    MK_TRY(mk_alloc(&t->targets[p], (size_t)t->batch * t->sizes[p], sizeof(float)));
+  MK_TRY(create_feed(t, teacher));
   MK_TRY(mk_alloc(&t->losses, (size_t)(t->batch * t->points), sizeof *t->losses));
   MK_TRY(mk_alloc(&t->order, train_count, sizeof *t->order));
   MK_TRY(identify(t, teacher));
@@ -387,7 +378,8 @@ static mkd_status set_up(trainer *t, const mk_teacher *teacher)
 
 static void tear_down(trainer *t)
 {
-  for (int p = 0; p < t->points; ++p) mk_free(t->targets[p]);
+  mk_feed_destroy(t->feed);
+  mk_net_destroy(t->teacher);
   mk_free(t->losses);
   mk_free(t->order);
   mk_adam_destroy(t->adam);
@@ -419,25 +411,21 @@ static bool judge_convergence(const trainer *t)
   return converged;
 }
 
-static mkd_status compute_targets(trainer *t, const mk_teacher *teacher)
+static mkd_status compute_targets(trainer *t, const mk_net *expert, const int *outputs)
 {
   const mk_split *split = t->split;
-  mk_net *net;
+  mk_target_job job = {.store = split->store,
+                       .input = &t->input,
+                       .expert = expert,
+                       .outputs = outputs,
+                       .points = t->points,
+                       .statistics = t->recipe->normalise_targets ? t->statistics : NULL};
+  if (!job.statistics && split->store->target_size == 0) return MKD_OK;
   bool *counted;
   MK_TRY(mk_alloc(&counted, split->store->count, sizeof *counted));
   for (size_t i = 0; i < split->originals; ++i) counted[split->train[i]] = true;
-  mkd_status status = mk_net_create(&net, teacher->graph, mk_kernels_best());
-  if (status == MKD_OK) {
-    mk_target_job job = {.store = split->store,
-                         .input = &t->input,
-                         .expert = net,
-                         .outputs = teacher->outputs,
-                         .points = t->points,
-                         .counted = counted,
-                         .statistics = t->recipe->normalise_targets ? t->statistics : NULL};
-    status = mk_compute_targets(&job, t->reporter, t->pool);
-    mk_net_destroy(net);
-  }
+  job.counted = counted;
+  mkd_status status = mk_compute_targets(&job, t->reporter, t->pool);
   mk_free(counted);
   return status;
 }
@@ -447,20 +435,22 @@ static mkd_status read_images(trainer *t, const size_t *first, mkd_image_source 
   const mk_recipe *recipe = t->recipe;
   const mk_training_options *options = t->options;
   mk_split *split = t->split;
+  bool fresh = recipe->augment == MK_AUGMENT_FRESH;
   size_t target_size = 0;
   for (int p = 0; p < t->points; ++p) target_size += t->sizes[p];
   MK_TRY(mk_split_create(split, source.count, first, recipe, options->seed));
   if (mk_input_is_tiled(&t->input))
     mk_log(t->reporter, MKD_LOG_INFO, "%zu images are cut into %zu tiles", split->images,
            split->tiles);
-  MK_TRY(mk_store_create(&split->store, split->tiles + split->train_count - split->originals,
-                         mk_input_size(&t->input), target_size,
+  size_t copies = split->train_count - split->originals;
+  MK_TRY(mk_store_create(&split->store, split->tiles + (fresh ? 0 : copies),
+                         mk_input_size(&t->input), fresh ? 0 : target_size,
                          recipe->target_type == MK_TARGETS_FP16, options->cache_memory));
   return mk_read_inputs(split, first, &t->input, recipe, source, options->seed, t->reporter,
                         t->pool);
 }
 
-/* Split, store and targets. */
+/* Split, store, targets, and the expert if these are not kept. */
 static mkd_status prepare(trainer *t, const mk_teacher *teacher, mkd_image_source source)
 {
   size_t *first;
@@ -469,7 +459,12 @@ static mkd_status prepare(trainer *t, const mk_teacher *teacher, mkd_image_sourc
   mkd_status status = read_images(t, first, source);
   mk_free(first);
   MK_TRY(status);
-  return compute_targets(t, teacher);
+  MK_TRY(mk_net_create(&t->teacher, teacher->graph, mk_kernels_best()));
+  MK_TRY(compute_targets(t, t->teacher, teacher->outputs));
+  if (t->recipe->augment == MK_AUGMENT_FRESH) return MKD_OK;
+  mk_net_destroy(t->teacher);
+  t->teacher = NULL;
+  return MKD_OK;
 }
 
 static mkd_status run(trainer *t, mk_training *training, const mk_teacher *teacher,

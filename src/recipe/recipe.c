@@ -53,6 +53,7 @@ static const key keys[] = {
     {"target_type", CHOICE, AT(target_type), 0, 0, CHOICES("fp32", "fp16")},
     {"copies", INTEGER, AT(copies), 0, 1000, NULL},
     {"copies_below", INTEGER, AT(copies_below), 0, 1000000000, NULL},
+    {"augment", CHOICE, AT(augment), 0, 0, CHOICES("cached", "fresh")},
     {"warp_rotation", REAL, AT(warp.rotation), 0, 180, NULL},
     {"warp_shift", REAL, AT(warp.shift), 0, 4096, NULL},
     {"warp_scale_low", REAL, AT(warp.scale_low), 0.1, 10, NULL},

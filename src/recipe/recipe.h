@@ -13,6 +13,7 @@ typedef enum { MK_VALUES_EXPERT, MK_VALUES_UNIT, MK_VALUES_IMAGENET } mk_values;
 typedef enum { MK_INIT_XAVIER, MK_INIT_FAN_IN } mk_init;
 typedef enum { MK_SCHEDULE_CONSTANT, MK_SCHEDULE_ONE_CYCLE } mk_schedule;
 typedef enum { MK_TARGETS_FP32, MK_TARGETS_FP16 } mk_target_type;
+typedef enum { MK_AUGMENT_CACHED, MK_AUGMENT_FRESH } mk_augment;
 typedef enum { MK_SCORE_TOTAL, MK_SCORE_STANDARDISED } mk_score_kind;
 typedef enum { MK_GRADIENT_OF_LOSS, MK_GRADIENT_OF_EXCESS } mk_gradient_of;
 typedef enum { MK_GUIDED_CLONER, MK_GUIDED_BOTH } mk_guided;
@@ -59,6 +60,7 @@ typedef struct {
   double holdout;
   int target_type; /* mk_target_type */
   int copies, copies_below;
+  int augment; /* mk_augment */
   mk_warp_ranges warp;
   /* score */
   int score;                  /* mk_score_kind */

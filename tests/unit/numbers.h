@@ -81,12 +81,12 @@ static inline bool matches_digest(const float *values, size_t count, const float
     return false;
   }
   for (uint32_t k = 0; k < DIGEST_SUMS; ++k) {
-    double sum = 0, expected = (double)digest[DIGEST_SAMPLES + k];
+    double sum = 0, wanted = (double)digest[DIGEST_SAMPLES + k];
     for (size_t i = 0; i < count; ++i)
       sum += number_bits(100 + k, i) & 1 ? (double)values[i] : -(double)values[i];
-    if (close_to(sum, expected, tolerance, scale * sqrt((double)count))) continue;
+    if (close_to(sum, wanted, tolerance, scale * sqrt((double)count))) continue;
     fprintf(stderr, "signed sum %u over %zu elements is %.8g, expected %.8g\n", k, count, sum,
-            expected);
+            wanted);
     return false;
   }
   return true;

@@ -65,7 +65,8 @@ static int remove_folder(void **state)
   return rmdir(folder);
 }
 
-static const char *tiles; /* images of 24 x 16 pixels are one tile, or three */
+static const char *tiles;                      /* images of 24 x 16 pixels are one tile, or three */
+static const char *augment = "augment=cached"; /* of the trainings */
 
 static bool stop_at_step(void *context, const mkd_progress *progress)
 {
@@ -89,7 +90,8 @@ static mkd_status train(mkd_detector **detector, const mkd_expert *expert, tiny_
                               "smoothgrad_samples=1",
                               "map_scale=p99",
                               "map_opening=true",
-                              tiles};
+                              tiles,
+                              augment};
   mkd_train_options options = mkd_train_options_default();
   options.set = sets;
   options.set_count = sizeof sets / sizeof *sets;
@@ -230,6 +232,45 @@ static void training_survives(void **state)
   assert_survives(train_and_save);
 }
 
+static void training_with_fresh_warps_survives(void **state)
+{
+  (void)state;
+  augment = "augment=fresh";
+  assert_survives(train_and_save);
+  augment = "augment=cached";
+}
+
+/* Once epochs run, no allocation may be asked for. */
+static bool forbid_in_epochs(void *context, const mkd_progress *progress)
+{
+  (void)context;
+  if (progress->stage == MKD_STAGE_DISTILL) left = progress->done < progress->total ? 0 : -1;
+  return true;
+}
+
+static void epochs_need_no_more_memory(void **state)
+{
+  (void)state;
+  for (int fresh = 0; fresh < 2; ++fresh) {
+    const char *const sets[] = {TINY_SET, fresh ? "augment=fresh" : "augment=cached", "epochs=9"};
+    mkd_train_options options = mkd_train_options_default();
+    mkd_expert *expert = tiny_expert();
+    mkd_detector *detector;
+    tiny_images images = tiny_images_of(11, 7000);
+    options.set = sets;
+    options.set_count = sizeof sets / sizeof *sets;
+    options.threads = 2;
+    options.progress = forbid_in_epochs;
+    failed = false;
+    mkd_status status = mkd_train(&detector, expert, tiny_source(&images), &options);
+    left = -1;
+    assert_false(failed);
+    assert_int_equal(status, MKD_OK);
+    mkd_detector_destroy(detector);
+    mkd_expert_destroy(expert);
+  }
+}
+
 static void scoring_survives(void **state)
 {
   (void)state;
@@ -287,8 +328,12 @@ static void scoring_settles(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(training_survives), cmocka_unit_test(scoring_survives),
-      cmocka_unit_test(features_survive),  cmocka_unit_test(description_survives),
+      cmocka_unit_test(training_survives),
+      cmocka_unit_test(training_with_fresh_warps_survives),
+      cmocka_unit_test(epochs_need_no_more_memory),
+      cmocka_unit_test(scoring_survives),
+      cmocka_unit_test(features_survive),
+      cmocka_unit_test(description_survives),
       cmocka_unit_test(scoring_settles),
   };
   return cmocka_run_group_tests(tests, make_folder, remove_folder);

@@ -77,6 +77,7 @@ static const struct {
     {"target_type", {"fp32", "fp16"}, {"\"fp32\"", "\"fp16\""}},
     {"copies", {"0", "1000"}, {"0", "1000"}},
     {"copies_below", {"0", "1000000000"}, {"0", "1000000000"}},
+    {"augment", {"cached", "fresh"}, {"\"cached\"", "\"fresh\""}},
     {"warp_rotation", {"0", "180"}, {"0.0", "180.0"}},
     {"warp_shift", {"0", "4096"}, {"0.0", "4096.0"}},
     {"warp_scale_low", {"0.1", "10"}, {"0.1", "10.0"}},
