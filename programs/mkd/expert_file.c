@@ -43,7 +43,10 @@ static char *find_near_program(void)
     if (!path && cut(place)) path = readable(place, "expert/" DEFAULT_EXPERT);
     return path;
   }
-  return cut(place) && cut(place) ? readable(place, "share/mkd/" DEFAULT_EXPERT) : NULL;
+  for (int i = 0; i < 2; ++i) { /* the program's name, and "bin" */
+    if (!cut(place)) return NULL;
+  }
+  return readable(place, "share/mkd/" DEFAULT_EXPERT);
 }
 
 static mkd_status load_or_import(mkd_expert **expert, const char *path)

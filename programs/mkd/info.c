@@ -68,6 +68,7 @@ static void print_flat_array(const json_t *array)
 
 static void print_object(const json_t *object, int depth);
 
+/* NOLINTNEXTLINE(misc-no-recursion): to MAX_DEPTH */
 static void print_value(const json_t *value, int depth)
 {
   if (!is_compound(value)) {
@@ -93,6 +94,7 @@ static void print_value(const json_t *value, int depth)
   }
 }
 
+/* NOLINTNEXTLINE(misc-no-recursion): to MAX_DEPTH */
 static void print_object(const json_t *object, int depth)
 {
   int width = 0;

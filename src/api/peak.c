@@ -20,7 +20,7 @@ static double seconds(void)
   target static float name(void)                                                                   \
   {                                                                                                \
     typedef float vector __attribute__((vector_size(4 * (lanes))));                                \
-    vector x[CHAINS], a, b;                                                                        \
+    vector x[CHAINS], a = {0}, b = {0};                                                            \
     volatile float scale = 0.5f; /* nothing is known before it runs */                             \
     for (int l = 0; l < (lanes); ++l) a[l] = b[l] = scale;                                         \
     for (int c = 0; c < CHAINS; ++c) x[c] = a * (float)c;                                          \

@@ -132,9 +132,7 @@ mkd_status mk_writer_commit(mk_writer *writer)
   } else {
     int descriptor = writer->descriptor;
     writer->descriptor = -1;
-    if (close(descriptor) != 0)
-      status = mk_fail_errno(errno, writer->path, "cannot write");
-    else if (rename(writer->temporary, writer->path) != 0)
+    if (close(descriptor) != 0 || rename(writer->temporary, writer->path) != 0)
       status = mk_fail_errno(errno, writer->path, "cannot write");
   }
   if (status == MKD_OK)

@@ -24,12 +24,12 @@ static bool to_starts(size_t *buckets, size_t count)
     size_t buckets[PASSES][BUCKETS] = {{0}};                                                       \
     for (size_t i = 0; i < count; ++i)                                                             \
       for (int pass = 0; pass < PASSES; ++pass)                                                    \
-        ++buckets[pass][keys[i] >> (shift + pass * BITS) & (BUCKETS - 1)];                         \
+        ++buckets[pass][keys[i] >> ((shift) + pass * BITS) & (BUCKETS - 1)];                       \
     for (int pass = 0; pass < PASSES; ++pass) {                                                    \
       if (!to_starts(buckets[pass], count)) continue;                                              \
       size_t *next = buckets[pass];                                                                \
       for (size_t i = 0; i < count; ++i)                                                           \
-        scratch[next[keys[i] >> (shift + pass * BITS) & (BUCKETS - 1)]++] = keys[i];               \
+        scratch[next[keys[i] >> ((shift) + pass * BITS) & (BUCKETS - 1)]++] = keys[i];             \
       type *sorted = scratch;                                                                      \
       scratch = keys;                                                                              \
       keys = sorted;                                                                               \

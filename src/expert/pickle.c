@@ -316,7 +316,7 @@ static const char *printable(char shown[64], span s)
 {
   size_t size = s.size < 63 ? s.size : 63;
   for (size_t i = 0; i < size; ++i)
-    shown[i] = s.bytes[i] >= ' ' && s.bytes[i] <= '~' ? s.bytes[i] : '?';
+    shown[i] = (char)(s.bytes[i] >= ' ' && s.bytes[i] <= '~' ? s.bytes[i] : '?');
   shown[size] = '\0';
   return shown;
 }

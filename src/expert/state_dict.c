@@ -199,6 +199,7 @@ static mkd_status extend_name(char *name, size_t *length, const mk_pickle_value 
   return MKD_OK;
 }
 
+/* NOLINTNEXTLINE(misc-no-recursion): to MAX_DEPTH */
 static mkd_status walk_dict(walk *w, const mk_pickle_value *dict, char *name, size_t length,
                             int depth)
 {

@@ -95,7 +95,7 @@ static bool write_map(TIFF *tiff, const mkd_map *map)
               TIFFSetField(tiff, TIFFTAG_ROWSPERSTRIP, TIFFDefaultStripSize(tiff, 0));
   for (int y = 0; done && y < map->height; ++y) {
     /* libtiff asks for writable memory, but changes it only where it swaps bytes. */
-    void *row = (void *)(uintptr_t)(map->data + (size_t)y * (size_t)map->width);
+    void *row = (void *)(map->data + (size_t)y * (size_t)map->width);
     done = TIFFWriteScanline(tiff, row, (uint32_t)y, 0) == 1;
   }
   return done;

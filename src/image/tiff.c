@@ -318,8 +318,8 @@ static void convert_row(const decoder *d, void *to, uint32_t row, uint32_t width
   int alpha_index = colour_samples(d->photometric);
   sample_row rows[MAX_SAMPLES];
   for (int s = 0; s < d->samples; ++s) rows[s] = sample_row_at(d, s, row);
+  unsigned samples[MAX_SAMPLES] = {0}, colours[3] = {0};
   for (uint32_t x = 0; x < width; ++x) {
-    unsigned samples[MAX_SAMPLES], colours[3];
     for (int s = 0; s < d->samples; ++s) samples[s] = sample_at(d, rows[s], x);
     convert_pixel(d, samples, colours);
     unsigned alpha = d->alpha ? samples[alpha_index] : d->bits == 16 ? 65535 : 255;

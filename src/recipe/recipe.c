@@ -305,6 +305,7 @@ static const char *embedded_json(const char *name)
 }
 
 /* What the object does not name comes from its base; without a base, it has to name everything. */
+/* NOLINTNEXTLINE(misc-no-recursion): bases are recipes of our own */
 static mkd_status parse_base(mk_recipe *recipe, const json_t *object, const char *origin)
 {
   const json_t *base = json_object_get(object, "base");
@@ -323,6 +324,7 @@ static mkd_status parse_base(mk_recipe *recipe, const json_t *object, const char
   return MKD_OK;
 }
 
+/* NOLINTNEXTLINE(misc-no-recursion): bases are recipes of our own */
 static mkd_status parse_object(mk_recipe *recipe, json_t *object, const char *origin)
 {
   const char *name;
@@ -342,6 +344,7 @@ static mkd_status parse_object(mk_recipe *recipe, json_t *object, const char *or
   return MKD_OK;
 }
 
+/* NOLINTNEXTLINE(misc-no-recursion): bases are recipes of our own */
 mkd_status mk_recipe_parse(mk_recipe *recipe, const char *json, const char *origin)
 {
   json_error_t error;
