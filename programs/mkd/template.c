@@ -74,6 +74,7 @@ static bool closing_tag(tag *found, const tag *open)
   return false;
 }
 
+/* NOLINTNEXTLINE(misc-no-recursion): to MAX_DEPTH */
 static mkd_status write_part(FILE *out, const char *at, const char *end,
                              const template_source *source, int depth)
 {
