@@ -330,6 +330,7 @@ typedef struct mkd_session_options {
   int threads;           /* for one image; 0 = one a core; default 1 */
   mkd_localize localize; /* default MKD_LOCALIZE_RECIPE */
   double false_alarm;    /* 0 = the model's own threshold */
+  bool plain_map;        /* no smoothing and no opening of maps, whatever the recipe says */
 } mkd_session_options;
 
 MKD_API mkd_session_options mkd_session_options_default(void);

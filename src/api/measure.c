@@ -140,6 +140,7 @@ static mkd_status stages_create(stages *s, const mkd_session_options *options)
   MK_TRY(mk_pool_create(&s->pool, options->threads));
   MK_TRY(mk_inspector_create(&s->inspector, d, s->pool, mk_localize_inspector(s->localize)));
   MK_TRY(mk_localizer_create(&s->localizer, d, s->localize));
+  s->localizer->plain = options->plain_map;
   MK_TRY(mk_alloc(&s->input, mk_input_size(&d->input), sizeof *s->input));
   MK_TRY(mk_alloc(&s->map, (size_t)d->input.width * (size_t)d->input.height, sizeof *s->map));
   return mk_alloc(&s->grown, pixels, sizeof *s->grown);

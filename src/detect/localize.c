@@ -140,6 +140,7 @@ mkd_status mk_localize(float *map, mk_localizer *l, mk_inspector *in, mkd_locali
     }
     if (recipe->map_scale == MK_MAP_P99) scale_to_p99(map, l, pixels);
   }
+  if (l->plain) return MKD_OK;
   if (recipe->map_sigma > 0)
     MK_TRY(mk_gaussian_blur(map, width, height, recipe->map_sigma,
                             (int)floor(4 * recipe->map_sigma + 0.5), &l->scratch));

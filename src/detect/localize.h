@@ -14,6 +14,7 @@ typedef struct {
   float *clean, *sum; /* SmoothGrad: [height][width][3] */
   float *sorted;      /* p99: [height][width] */
   mk_scratch scratch;
+  bool plain; /* no smoothing and no opening; for the owner to set, false at first */
 } mk_localizer;
 
 mkd_status mk_localizer_create(mk_localizer **localizer, const mkd_detector *detector,
@@ -21,8 +22,8 @@ mkd_status mk_localizer_create(mk_localizer **localizer, const mkd_detector *det
 void mk_localizer_destroy(mk_localizer *localizer);
 
 /* After mk_inspect: the map [height][width] by `method` (one that makes a map), smoothed and opened
- * as the recipe says. Standardised squares use `calibration`. SmoothGrad leaves the inspector with
- * a noisy input; read score and losses before. */
+ * as the recipe says, unless it is to be plain. Standardised squares use `calibration`. SmoothGrad
+ * leaves the inspector with a noisy input; read score and losses before. */
 mkd_status mk_localize(float *map, mk_localizer *localizer, mk_inspector *inspector,
                        mkd_localize method, const mk_calibration *calibration);
 

@@ -23,6 +23,7 @@ struct mkd_session {
   seat *seats;   /* one a thread if there may be tiles, else one */
   int seat_count;
   mkd_localize localize;
+  bool plain_map; /* not smoothed: nothing that the calibration's threshold is for */
   mkd_threshold threshold;
   float *map; /* at the image's size */
   size_t map_size;
@@ -72,10 +73,13 @@ static mkd_status create(mkd_session *s, const mkd_session_options *options)
       options->false_alarm != 0 ? options->false_alarm : d->calibration.false_alarm;
   MK_TRY(mkd_detector_threshold(d, false_alarm, &s->threshold));
   if (options->threads != 1) MK_TRY(mk_pool_create(&s->pool, options->threads));
+  s->plain_map = options->plain_map;
   s->seat_count = mk_input_is_tiled(&d->input) ? mk_pool_threads(s->pool) : 1;
   MK_TRY(mk_alloc(&s->seats, (size_t)s->seat_count, sizeof *s->seats));
-  for (int i = 0; i < s->seat_count; ++i)
+  for (int i = 0; i < s->seat_count; ++i) {
     MK_TRY(mk_examiner_create(&s->seats[i].examiner, d, s->localize));
+    s->seats[i].examiner->localizer->plain = s->plain_map;
+  }
   return MKD_OK;
 }
 
@@ -203,7 +207,7 @@ mkd_status mkd_session_score(mkd_session *s, const mkd_image *image, mkd_result 
   MK_TRY(examine(s, image, &found));
   mkd_result r = {.score = mk_score_of(found.parts, s->detector, c),
                   .threshold = s->threshold,
-                  .map_calibrated = maps && s->localize == c->localize,
+                  .map_calibrated = maps && s->localize == c->localize && !s->plain_map,
                   .map_max = maps ? found.map_max : NAN,
                   .map_mean_normal = c->map_mean};
   r.p_value = mk_conformal_p_value(c->scores, c->held_out, r.score);
