@@ -19,6 +19,7 @@ static const struct verb {
     {"calibrate", "set a new threshold from other normal images", verb_calibrate},
     {"import", "turn pre-trained weights into an expert file", verb_import},
     {"info", "describe a model, expert or recipe file", verb_info},
+    {"reproduce", "run an experiment of the paper", verb_reproduce},
     {"bench", "time the stages of scoring and the kernels", verb_bench},
     {"demo-data", "write a small made-up data set to try things with", verb_demo_data},
 };

@@ -1,28 +1,11 @@
 #include "pictures.h"
 
 #include "cli.h"
+#include "folders.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-
-/* Makes all folders on the way to `path`. */
-static mkd_status make_parents(char *path)
-{
-  for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-    *slash = '\0';
-    mkd_status status = MKD_OK;
-    if (mkdir(path, 0777) != 0 && errno != EEXIST)
-      status = refuse(errno == ENOSPC || errno == EDQUOT || errno == EROFS ? MKD_ERROR_STORAGE
-                                                                           : MKD_ERROR_FILE,
-                      "%s: cannot make this folder: %s", path, strerror(errno));
-    *slash = '/';
-    if (status != MKD_OK) return status;
-  }
-  return MKD_OK;
-}
 
 mkd_overlay_options pictures_scale(const mkd_result *result)
 {
@@ -80,7 +63,7 @@ mkd_status pictures_save(const picture_folders *folders, const char *name, const
   for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; ++i) {
     if (!kinds[i].folder) continue;
     char *path = text_format("%s/%s%s", kinds[i].folder, name, kinds[i].suffix);
-    mkd_status status = make_parents(path);
+    mkd_status status = folders_make(path);
     if (status == MKD_OK) status = kinds[i].save(path, image, result);
     free(path);
     if (status != MKD_OK) return status;

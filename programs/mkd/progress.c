@@ -39,6 +39,11 @@ static void add(char line[LINE_SIZE], const char *format, ...)
   va_end(arguments);
 }
 
+static void add_label(char line[LINE_SIZE], const progress_bar *progress)
+{
+  if (progress->label) add(line, "%s  ", progress->label);
+}
+
 static void add_time_left(char line[LINE_SIZE], double seconds)
 {
   if (!isfinite(seconds) || seconds < 0 || seconds > 1e8) return;
@@ -85,6 +90,7 @@ void progress_stage(progress_bar *progress, const mkd_progress *state)
                                       [MKD_STAGE_CALIBRATE] = "calibrating"};
   if (!is_due(progress)) return;
   char line[LINE_SIZE] = "";
+  add_label(line, progress);
   add(line, "%-11s ", names[state->stage]);
   add_bar(line, fraction_of((double)state->done, (double)state->total));
   if (state->epochs > 0) add(line, "epoch %d/%d", state->epoch, state->epochs);
@@ -98,6 +104,7 @@ void progress_count(progress_bar *progress, size_t done, size_t total)
 {
   if (!is_due(progress)) return;
   char line[LINE_SIZE] = "";
+  add_label(line, progress);
   if (total == 0) {
     add(line, "%zu images", done);
   } else {

@@ -9,6 +9,7 @@ typedef struct {
   bool enabled, terminal;
   bool bar;            /* one is on the screen now */
   double start, shown; /* when the work began, when something was shown last */
+  const char *label;   /* put before all that is shown, or NULL */
 } progress_bar;
 
 /* `quiet` shows nothing but progress_note. */

@@ -4,6 +4,7 @@
 #include "expert_file.h"
 #include "interrupt.h"
 #include "options.h"
+#include "overrides.h"
 #include "progress.h"
 #include "summary.h"
 #include "verbs.h"
@@ -13,12 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-/* "key=value" texts for the recipe. */
-typedef struct {
-  char **texts;
-  size_t count;
-} overrides;
 
 typedef struct {
   const char *data, *output, *expert;
@@ -31,28 +26,6 @@ typedef struct {
 } train_run;
 
 /* ---- Options that stand for keys of the recipe ----------------------------------------------- */
-
-static void override(overrides *set, const char *key, const char *value)
-{
-  set->texts = must_grow(set->texts, set->count + 1, sizeof *set->texts);
-  set->texts[set->count++] = text_format("%s=%s", key, value);
-}
-
-static void overrides_free(overrides *set)
-{
-  for (size_t i = 0; i < set->count; ++i) free(set->texts[i]);
-  free(set->texts);
-}
-
-static const char *parse_set(void *value, const char *text)
-{
-  const char *equals = strchr(text, '=');
-  if (!equals || equals == text) return "key=value";
-  overrides *set = value;
-  set->texts = must_grow(set->texts, set->count + 1, sizeof *set->texts);
-  set->texts[set->count++] = text_format("%s", text);
-  return NULL;
-}
 
 /* N or WIDTHxHEIGHT as two keys; a number is `least` to `most`, or 0 if `zero`. */
 static bool override_size(overrides *set, const char *text, const char *const keys[2],
@@ -67,7 +40,7 @@ static bool override_size(overrides *set, const char *text, const char *const ke
   for (int i = 0; i < 2; ++i)
     valid = valid && parse_whole(parts[i], 0, most, &size[i]) &&
             (size[i] >= least || (zero && size[i] == 0));
-  for (int i = 0; valid && i < 2; ++i) override(set, keys[i], parts[i]);
+  for (int i = 0; valid && i < 2; ++i) overrides_add(set, keys[i], parts[i]);
   free(copy);
   return valid;
 }
@@ -90,15 +63,7 @@ static const char *parse_overlap(void *value, const char *text)
 {
   double share;
   if (!parse_share(text, 0.9, &share)) return "a number from 0 to 0.9";
-  override(value, "tile_overlap", text);
-  return NULL;
-}
-
-static const char *parse_epochs(void *value, const char *text)
-{
-  unsigned long long number;
-  if (!parse_whole(text, 1, 100000, &number)) return "a whole number from 1 to 100000";
-  override(value, "epochs", text);
+  overrides_add(value, "tile_overlap", text);
   return NULL;
 }
 
@@ -106,7 +71,7 @@ static const char *parse_batch(void *value, const char *text)
 {
   unsigned long long number;
   if (!parse_whole(text, 1, 4096, &number)) return "a whole number from 1 to 4096";
-  override(value, "batch", text);
+  overrides_add(value, "batch", text);
   return NULL;
 }
 
@@ -114,23 +79,8 @@ static const char *parse_holdout(void *value, const char *text)
 {
   double rate;
   const char *expected = parse_rate(&rate, text);
-  if (!expected) override(value, "holdout", text);
+  if (!expected) overrides_add(value, "holdout", text);
   return expected;
-}
-
-/* Length of the key of the first override that an earlier one contradicts, in `*text`; 0 if none.
- */
-static int find_contradiction(const overrides *set, const char **text)
-{
-  for (size_t i = 0; i < set->count; ++i) {
-    size_t length = (size_t)(strchr(set->texts[i], '=') - set->texts[i]) + 1;
-    for (size_t j = 0; j < i; ++j) {
-      if (strncmp(set->texts[i], set->texts[j], length) != 0) continue;
-      *text = set->texts[i];
-      return (int)length - 1;
-    }
-  }
-  return 0;
 }
 
 /* ---- Training -------------------------------------------------------------------------------- */
@@ -260,7 +210,7 @@ static int parse_command_line(train_run *training, mkd_train_options *settings, 
   if (status != OPTIONS_OK) return status;
   if (!training->output) return usage_error(&command, "-o MODEL is missing");
   const char *key = NULL;
-  int length = find_contradiction(&training->set, &key);
+  int length = overrides_contradiction(&training->set, &key);
   if (length > 0) return usage_error(&command, "%.*s is set more than once", length, key);
   training->data = operands[0];
   return OPTIONS_OK;

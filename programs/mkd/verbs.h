@@ -8,6 +8,7 @@ int verb_eval(int argc, char **argv);
 int verb_calibrate(int argc, char **argv);
 int verb_import(int argc, char **argv);
 int verb_info(int argc, char **argv);
+int verb_reproduce(int argc, char **argv);
 int verb_bench(int argc, char **argv);
 int verb_demo_data(int argc, char **argv);
 

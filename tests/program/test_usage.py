@@ -8,7 +8,7 @@ import unittest
 
 from program import ProgramTest, main
 
-VERBS = ["train", "score", "eval", "calibrate", "import", "info", "bench", "demo-data"]
+VERBS = ["train", "score", "eval", "calibrate", "import", "info", "reproduce", "bench", "demo-data"]
 
 # Command line, and what the message must name.
 WRONG = [
@@ -62,6 +62,12 @@ WRONG = [
     (["calibrate", "model", "data"], "-o MODEL2"),
     (["import", "source"], "-o EXPERT"),
     (["info"], "FILE"),
+    (["reproduce", "--data", "x"], "DATA-SET"),
+    (["reproduce", "mnist"], "--data DIR"),
+    (["reproduce", "mnist", "--data", "x", "--seeds", "0"], "--seeds"),
+    (["reproduce", "mnist", "--data", "x", "--ablation", "depth"], "layers"),
+    (["reproduce", "mnist", "--data", "x", "--ablation", "loss"], "-o DIR"),
+    (["reproduce", "mnist", "--data", "x", "--epochs", "2", "--set", "epochs=3"], "epochs"),
     (["bench", "model"], "IMAGE"),
     (["demo-data"], "DIR"),
     (["demo-data", "x", "--seed", "1e3"], "1e3"),
