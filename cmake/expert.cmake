@@ -17,7 +17,7 @@ if(weights)
     OUTPUT ${expert}
     COMMAND ${CMAKE_COMMAND} -E make_directory ${PROJECT_BINARY_DIR}/expert
     COMMAND mkd import ${weights} -o ${expert}
-    DEPENDS ${weights}
+    DEPENDS ${weights} ${PROJECT_SOURCE_DIR}/src/expert/expert.c # which knows the file's version
     COMMENT "Importing the default expert"
     VERBATIM)
   add_custom_target(mkd_expert ALL DEPENDS ${expert})

@@ -32,7 +32,9 @@ class Graph:
         return self.ops[index].name or f"op{index}"
 
     def tensor(self, index, suffix):
-        return self.tensors[f"{self.label(index)}.{suffix}"]
+        """Weights of convolutions are [channels][sources][kernel][kernel]."""
+        array = self.tensors[f"{self.label(index)}.{suffix}"]
+        return array.transpose(3, 2, 0, 1).copy() if array.ndim == 4 else array
 
     def find(self, name):
         return next(i for i, op in enumerate(self.ops) if op and op.name == name)
@@ -108,4 +110,5 @@ def save_layer(path, weights, bias):
         "bias": True,
     }
     text = json.dumps({"input": sources, "ops": [op]})
-    save_file({"layer.weight": weights, "layer.bias": bias}, path, metadata={"graph": text})
+    kernel = weights.transpose(2, 3, 1, 0).copy()
+    save_file({"layer.weight": kernel, "layer.bias": bias}, path, metadata={"graph": text})

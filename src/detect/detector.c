@@ -126,5 +126,6 @@ void mkd_detector_destroy(mkd_detector *d)
   mk_free(d->provenance.expert_sha256);
   mk_free(d->provenance.mkd_version);
   mk_free(d->provenance.kernels);
+  mk_free(d->file);
   mk_free(d);
 }

@@ -48,6 +48,7 @@ struct mkd_detector {
   mk_provenance provenance;
 
   mk_net *expert_net, *cloner_net; /* shared by sessions */
+  uint8_t *file;                   /* that the graphs' numbers may lie in; or NULL */
 };
 
 /* Packs the networks and checks that expert and cloner fit together; for a detector whose other

@@ -12,13 +12,14 @@
 #include <string.h>
 
 /* Of an expert file: what it says it is, and the version of the form. */
-static const char *const format = "mkd-expert", *const version = "1";
+static const char *const format = "mkd-expert", *const version = "2";
 static const uint64_t max_file = (uint64_t)4 << 30;
 
 void mkd_expert_destroy(mkd_expert *expert)
 {
   if (!expert) return;
   mk_graph_destroy(expert->graph);
+  mk_free(expert->file);
   mk_free(expert);
 }
 
@@ -229,8 +230,11 @@ static mkd_status check_format(const mk_tensors *tensors)
     return mk_fail(MKD_ERROR_FILE, "is a safetensors file, but no expert; `mkd import` makes one "
                                    "of pre-trained weights");
   if (!found_version || strcmp(found_version, version) != 0)
-    return mk_fail(MKD_ERROR_FILE, "is an expert of version '%.16s'; this program reads version %s",
-                   found_version ? found_version : "", version);
+    return mk_fail(
+        MKD_ERROR_FILE,
+        "is an expert of version %.16s; this program reads version %s: import the weights "
+        "again",
+        found_version ? found_version : "", version);
   return MKD_OK;
 }
 
@@ -247,6 +251,10 @@ mkd_status mkd_expert_load(mkd_expert **out, const char *path)
   MK_TRY(mk_safetensors_take(&tensors, &file, path));
   mkd_status status = check_format(&tensors);
   if (status == MKD_OK) status = mk_expert_from_tensors(out, &tensors, "");
+  if (status == MKD_OK) {
+    (*out)->file = tensors.file;
+    tensors.file = NULL;
+  }
   mk_tensors_free(&tensors);
   return status == MKD_OK ? status : mk_fail_in(status, path);
 }

@@ -14,6 +14,7 @@ struct mkd_expert {
   float mean[3], std[3];      /* of R, G, B: the input is (v - mean) / std for v in 0..255 */
   int input_size;             /* width and height that the network was trained with, pixels */
   char sha256[MK_SHA256_HEX]; /* of the file of weights that it was imported from */
+  uint8_t *file;              /* that the graph's numbers may lie in; or NULL */
 };
 
 /* The expert as tensors (see nn/graph_tensors.h) and metadata, all names with the prefix, and back;

@@ -424,6 +424,10 @@ mkd_status mkd_detector_load(mkd_detector **detector, const char *path)
           : mk_fail(MKD_ERROR_FILE, "%s: is not a model of mkd; 'mkd train' makes one", path);
   mk_free(bytes.data);
   if (status == MKD_OK) status = mk_model_from_tensors(detector, &tensors, path);
+  if (status == MKD_OK) {
+    (*detector)->file = tensors.file;
+    tensors.file = NULL;
+  }
   mk_tensors_free(&tensors);
   return status;
 }

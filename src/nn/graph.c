@@ -35,7 +35,7 @@ static mkd_status check_source(const mk_graph *graph, int src)
 mkd_status mk_graph_array(mk_graph *graph, float **array, size_t count)
 {
   MK_TRY(mk_scratch_get(&graph->memory, array, count, sizeof(float)));
-  memset(*array, 0, count * sizeof(float));
+  if (!graph->unfilled) memset(*array, 0, count * sizeof(float));
   return MKD_OK;
 }
 
@@ -229,14 +229,6 @@ int mk_graph_find(const mk_graph *graph, const char *name)
 
 /* ---- Order of weights ------------------------------------------------------------------------ */
 
-/* Where the weight of output channel `o`, source channel `i` (of the group) at row y, column x of
- * the kernel is in the graph's order; the caller runs through PyTorch's order. */
-static size_t weight_index(const mk_op *conv, size_t src_channels, size_t o, size_t i, size_t y,
-                           size_t x)
-{
-  return ((y * (size_t)conv->kernel + x) * src_channels + i) * (size_t)conv->channels + o;
-}
-
 enum { TILE = 16 }; /* output channels at a time, so that neither side jumps for each number */
 
 /* `count` output channels of one source channel and place in the kernel. */
@@ -261,15 +253,4 @@ void mk_conv_weights_from_oihw(mk_op *conv, int src_channels, const float *oihw)
       }
     }
   }
-}
-
-void mk_conv_weights_to_oihw(const mk_op *conv, int src_channels, float *oihw)
-{
-  size_t channels = (size_t)conv->channels, group = (size_t)(src_channels / conv->groups),
-         kernel = (size_t)conv->kernel;
-  for (size_t o = 0; o < channels; ++o)
-    for (size_t i = 0; i < group; ++i)
-      for (size_t y = 0; y < kernel; ++y)
-        for (size_t x = 0; x < kernel; ++x)
-          *oihw++ = conv->weights[weight_index(conv, group, o, i, y, x)];
 }

@@ -44,6 +44,7 @@ typedef struct {
   mk_op *ops;
   int count;
   mk_scratch memory; /* of the operations' arrays */
+  bool unfilled;     /* new arrays are of any content, not zero */
 } mk_graph;
 
 mkd_status mk_graph_create(mk_graph **graph, int input_channels);
@@ -81,10 +82,9 @@ mkd_status mk_graph_name(mk_graph *graph, int index, const char *name);
 /* Index of the operation with that name, or -1. */
 int mk_graph_find(const mk_graph *graph, const char *name);
 
-/* Copies convolution weights from PyTorch's order [channels][source channels / groups][k][k], and
- * back. Depthwise: [channels][1][k][k]. */
+/* Copies convolution weights from PyTorch's order [channels][source channels / groups][k][k].
+ * Depthwise: [channels][1][k][k]. */
 void mk_conv_weights_from_oihw(mk_op *conv, int src_channels, const float *oihw);
-void mk_conv_weights_to_oihw(const mk_op *conv, int src_channels, float *oihw);
 
 /* A copy without batch norm: each is folded into the convolution before it (in evaluation mode).
  * Keeps names; of two, that of the batch norm, whose output it is. Fails when a batch norm does not
@@ -103,8 +103,9 @@ mkd_status mk_graph_prune_in_place(mk_graph *graph, const int *outputs, int coun
 mkd_status mk_graph_to_json(char **json, const mk_graph *graph);
 mkd_status mk_graph_from_json(mk_graph **graph, const char *json);
 
-/* The same, and refuses a text that asks for more than `max_weights` numbers in all arrays; best
- * told exactly, as room is made for so many. */
+/* The same, with arrays of any content, for the caller to fill or replace. Refuses a text that asks
+ * for more than `max_weights` numbers in all arrays; best told exactly, as room is made for so
+ * many. */
 mkd_status mk_graph_from_json_within(mk_graph **graph, const char *json, size_t max_weights);
 
 #endif

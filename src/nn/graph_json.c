@@ -259,7 +259,7 @@ static mkd_status read_ops(mk_graph *graph, const json_t *ops, size_t left)
   return MKD_OK;
 }
 
-static mkd_status read_graph(mk_graph **out, json_t *root, size_t left)
+static mkd_status read_graph(mk_graph **out, json_t *root, size_t left, bool unfilled)
 {
   const size_t most = ((size_t)64 << 20) / sizeof(float); /* made room for at once */
   int channels;
@@ -270,6 +270,7 @@ static mkd_status read_graph(mk_graph **out, json_t *root, size_t left)
     return mk_fail(MKD_ERROR_FILE, "it has to have \"input\" and \"ops\", and nothing else");
   mk_graph *graph;
   MK_TRY(mk_graph_create(&graph, channels));
+  graph->unfilled = unfilled;
   mkd_status status =
       mk_scratch_reserve(&graph->memory, (left < most ? left : most) * sizeof(float));
   if (status == MKD_OK && name) status = mk_graph_name(graph, 0, json_string_value(name));
@@ -282,18 +283,23 @@ static mkd_status read_graph(mk_graph **out, json_t *root, size_t left)
   return MKD_OK;
 }
 
-mkd_status mk_graph_from_json_within(mk_graph **graph, const char *json, size_t max_weights)
+static mkd_status parse(mk_graph **graph, const char *json, size_t max_weights, bool unfilled)
 {
   json_error_t error;
   json_t *root = json_loads(json, JSON_REJECT_DUPLICATES, &error);
   if (!root) return mk_fail(MKD_ERROR_FILE, "the graph is not valid JSON: %s", error.text);
-  mkd_status status = read_graph(graph, root, max_weights);
+  mkd_status status = read_graph(graph, root, max_weights, unfilled);
   json_decref(root);
   if (status == MKD_OK || status == MKD_ERROR_MEMORY) return status;
   return mk_fail_in(MKD_ERROR_FILE, "the graph");
 }
 
+mkd_status mk_graph_from_json_within(mk_graph **graph, const char *json, size_t max_weights)
+{
+  return parse(graph, json, max_weights, true);
+}
+
 mkd_status mk_graph_from_json(mk_graph **graph, const char *json)
 {
-  return mk_graph_from_json_within(graph, json, (size_t)1 << 28);
+  return parse(graph, json, (size_t)1 << 28, false);
 }

@@ -10,16 +10,15 @@ enum { TENSOR_NAME = 256 };
 /* One array of an operation, and the tensor that stands for it. */
 typedef struct {
   char name[TENSOR_NAME];
-  float *values;
+  float **values; /* where the operation keeps its address */
   int rank;
   size_t shape[4];
-  bool convolution; /* to be reordered */
 } array;
 
 enum { MAX_ARRAYS = 4 };
 
 static void add_array(array *arrays, int *count, const mk_graph *graph, int index,
-                      const char *prefix, const char *suffix, float *values)
+                      const char *prefix, const char *suffix, float **values)
 {
   const mk_op *op = &graph->ops[index];
   array *a = &arrays[(*count)++];
@@ -34,19 +33,19 @@ static void add_array(array *arrays, int *count, const mk_graph *graph, int inde
 static int list_arrays(array arrays[MAX_ARRAYS], const mk_graph *graph, int index,
                        const char *prefix)
 {
-  const mk_op *op = &graph->ops[index];
+  mk_op *op = &graph->ops[index];
   int count = 0;
-  if (op->weights) add_array(arrays, &count, graph, index, prefix, ".weight", op->weights);
+  if (op->weights) add_array(arrays, &count, graph, index, prefix, ".weight", &op->weights);
   if (op->kind == MK_OP_CONV) {
-    size_t kernel = (size_t)op->kernel;
+    size_t group = (size_t)(graph->ops[op->src[0]].channels / op->groups);
     arrays[0].rank = 4;
-    arrays[0].shape[1] = (size_t)(graph->ops[op->src[0]].channels / op->groups);
-    arrays[0].shape[2] = arrays[0].shape[3] = kernel;
-    arrays[0].convolution = true;
+    arrays[0].shape[0] = arrays[0].shape[1] = (size_t)op->kernel;
+    arrays[0].shape[2] = group;
+    arrays[0].shape[3] = (size_t)op->channels;
   }
-  if (op->bias) add_array(arrays, &count, graph, index, prefix, ".bias", op->bias);
-  if (op->mean) add_array(arrays, &count, graph, index, prefix, ".running_mean", op->mean);
-  if (op->variance) add_array(arrays, &count, graph, index, prefix, ".running_var", op->variance);
+  if (op->bias) add_array(arrays, &count, graph, index, prefix, ".bias", &op->bias);
+  if (op->mean) add_array(arrays, &count, graph, index, prefix, ".running_mean", &op->mean);
+  if (op->variance) add_array(arrays, &count, graph, index, prefix, ".running_var", &op->variance);
   return count;
 }
 
@@ -55,14 +54,10 @@ static mkd_status write_arrays(mk_tensors *tensors, const mk_graph *graph, int i
 {
   array arrays[MAX_ARRAYS];
   int count = list_arrays(arrays, graph, index, prefix);
-  const mk_op *op = &graph->ops[index];
   for (int i = 0; i < count; ++i) {
     mk_tensor *tensor;
     MK_TRY(mk_tensors_add(tensors, arrays[i].name, arrays[i].rank, arrays[i].shape, &tensor));
-    if (arrays[i].convolution)
-      mk_conv_weights_to_oihw(op, graph->ops[op->src[0]].channels, tensor->data);
-    else
-      memcpy(tensor->data, arrays[i].values, tensor->count * sizeof(float));
+    memcpy(tensor->data, *arrays[i].values, tensor->count * sizeof(float));
   }
   return MKD_OK;
 }
@@ -91,21 +86,20 @@ static mkd_status check_shape(const mk_tensor *tensor, const array *a)
                  mk_shape_text(expected, a->shape, a->rank));
 }
 
-static mkd_status read_arrays(mk_graph *graph, int index, const mk_tensors *tensors,
+static mkd_status read_arrays(const mk_graph *graph, int index, const mk_tensors *tensors,
                               const char *prefix)
 {
   array arrays[MAX_ARRAYS];
   int count = list_arrays(arrays, graph, index, prefix);
-  mk_op *op = &graph->ops[index];
   for (int i = 0; i < count; ++i) {
     const mk_tensor *tensor = mk_tensors_find(tensors, arrays[i].name);
     if (!tensor) return mk_fail(MKD_ERROR_FILE, "tensor '%s' is missing", arrays[i].name);
     MK_TRY(check_shape(tensor, &arrays[i]));
     MK_TRY(mk_tensor_check_finite(tensor));
-    if (arrays[i].convolution)
-      mk_conv_weights_from_oihw(op, graph->ops[op->src[0]].channels, tensor->data);
+    if (tensor->in_file)
+      *arrays[i].values = tensor->data;
     else
-      memcpy(arrays[i].values, tensor->data, tensor->count * sizeof(float));
+      memcpy(*arrays[i].values, tensor->data, tensor->count * sizeof(float));
   }
   return MKD_OK;
 }

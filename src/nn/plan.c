@@ -569,7 +569,7 @@ mkd_status mk_plan_memory(mk_exec *exec)
   mk_free(list.all);
   mk_free(list.lane);
   MK_TRY(status);
-  MK_TRY(mk_alloc(&exec->memory, total, sizeof(float)));
+  MK_TRY(mk_alloc_any(&exec->memory, total, sizeof(float)));
 
   size_t channels = most_channels(exec->graph), weights = 0;
   for (int i = 0; i < exec->graph->count; ++i) {

@@ -63,13 +63,13 @@ def write_expert(path):
         ],
     }
     arrays = {
-        "op1.weight": weights(8, 3, 3, 3),
+        "op1.weight": weights(3, 3, 3, 8),
         "op1.bias": weights(8),
-        "p2.weight": weights(12, 8, 3, 3),
+        "p2.weight": weights(3, 3, 8, 12),
     }
     metadata = {
         "format": "mkd-expert",
-        "version": "1",
+        "version": "2",
         "arch": "tiny",
         "mean": "[127, 127, 127]",
         "std": "[128, 128, 128.5]",
@@ -139,8 +139,8 @@ class ModelFormat(unittest.TestCase):
             if op["op"] != "conv":
                 continue
             name = prefix + op.get("name", f"op{number}")
-            size = [op["channels"], channels[sources[0]] // op["groups"]]
-            shapes[f"{name}.weight"] = (*size, op["kernel"], op["kernel"])
+            size = [channels[sources[0]] // op["groups"], op["channels"]]
+            shapes[f"{name}.weight"] = (op["kernel"], op["kernel"], *size)
             if op["bias"]:
                 shapes[f"{name}.bias"] = (op["channels"],)
         found = {name: array.shape for name, array in self.arrays.items()
