@@ -114,7 +114,7 @@ mkd_status mkd_thumbnail(unsigned char **jpeg, size_t *bytes, int side, const mk
   else
     MK_TRY(mk_image_check(image));
   extent size = image ? fit(image->width, image->height, side) : fit(map->width, map->height, side);
-  uint8_t *rgb;
+  uint8_t *rgb = NULL;
   mk_bytes file;
   MK_TRY(draw(&rgb, size, image, map, options));
   mkd_status status = mk_jpeg_write(&file, rgb, size.width, size.height);
