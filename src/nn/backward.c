@@ -154,7 +154,9 @@ static void run_winograd_wgrad(const mk_exec *exec, const mk_step *step, mk_pool
                             .panels = (step->op->channels + panel - 1) / panel};
   job.op.batch = batch;
   job.op.src = mk_value_data(exec, step->src[0]);
+  int most = mk_winograd_gradient_panels(exec->net->kernels, &job.op);
   job.panel_grain = mk_panel_grain(job.panels, (size_t)job.groups, mk_lane_count(exec, pool));
+  if (job.panel_grain > most) job.panel_grain = most;
   int panel_parts = (job.panels + job.panel_grain - 1) / job.panel_grain;
   mk_run_lanes(exec, pool, (size_t)(job.groups * panel_parts), winograd_wgrad_part, &job);
 }

@@ -98,24 +98,24 @@ size_t mk_winograd_scratch(const mk_kernels *kernels, const mk_winograd *op)
  *     8x8     96 to  96    16   2.2
  *     8x8     96 to  96     8   1.8
  *     8x8     96 to  96     2   0.9
+ *    16x16   512 to 512    16   2.5
  *     8x8    128 to 512    16   2.5
+ *     8x8    512 to 512    16   2.4
  *     5x5     96 to  96    16   0.8
  *     4x4    128 to 128    16   1.4
  *     4x4    128 to 128    64   2.6
- *
- * The sums of very wide layers would take much memory: 36 numbers a weight and thread. */
+ */
 bool mk_winograd_suits_gradient(const mk_kernels *kernels, int kernel, int stride,
                                 const mk_winograd *op)
 {
-  const double most_weights = 128 * 512, least_tiles = 16, least_used = 0.6;
+  const double least_tiles = 16, least_used = 0.6;
   if (!kernels->winograd_wgrad || kernel != 3 || stride != 1) return false;
   if (op->src_channels < MK_WINOGRAD_CHANNELS || op->channels < MK_WINOGRAD_CHANNELS) return false;
   mk_winograd tiled = *op;
   tiled.tile = 4;
   double tiles = (double)mk_winograd_tile_count(&tiled);
   double outputs = (double)op->batch * op->dst_height * op->dst_width;
-  return (double)op->src_channels * op->channels <= most_weights && tiles >= least_tiles &&
-         outputs >= least_used * 16 * tiles;
+  return tiles >= least_tiles && outputs >= least_used * 16 * tiles;
 }
 
 /* Each group has sums to clear and to transform, which pays for enough tiles. */
@@ -128,9 +128,19 @@ int mk_winograd_gradient_groups(const mk_winograd *op, int most)
   return groups < 1 ? 1 : (int)groups;
 }
 
+/* The sums, 36 numbers a weight, of wide layers are made a part after the other, each of which
+ * evaluates the source again: that costs less than sums that come from memory every time. */
+int mk_winograd_gradient_panels(const mk_kernels *kernels, const mk_winograd *op)
+{
+  const int most_sums = (8 << 20) / (int)sizeof(float);
+  int most = most_sums / (points(op->tile) * op->src_channels * kernels->panel);
+  int count = panels(kernels, op->channels);
+  return most < 1 ? 1 : most < count ? most : count;
+}
+
 size_t mk_winograd_gradient_scratch(const mk_kernels *kernels, const mk_winograd *op)
 {
-  int width = panels(kernels, op->channels) * kernels->panel;
+  int width = mk_winograd_gradient_panels(kernels, op) * kernels->panel;
   return (size_t)points(op->tile) *
          (mk_winograd_plane(MK_WINOGRAD_GRADIENT_BLOCK, op->src_channels) +
           mk_winograd_plane(MK_WINOGRAD_GRADIENT_BLOCK, width) +

@@ -27,6 +27,9 @@ bool mk_winograd_suits_gradient(const mk_kernels *kernels, int kernel, int strid
 /* Into how many groups of images it is split, of which each adds up its tiles. */
 int mk_winograd_gradient_groups(const mk_winograd *op, int most);
 
+/* Most panels of channels whose gradient is made at once. */
+int mk_winograd_gradient_panels(const mk_kernels *kernels, const mk_winograd *op);
+
 size_t mk_winograd_gradient_scratch(const mk_kernels *kernels, const mk_winograd *op);
 
 size_t mk_winograd_tile_count(const mk_winograd *op);
