@@ -353,12 +353,16 @@ typedef struct mkd_result {
   bool map_calibrated;    /* threshold.map applies to this map */
   bool anomalous;         /* score > threshold.score */
   mkd_map map;            /* data is NULL with MKD_LOCALIZE_NONE */
-  double map_max;         /* NAN without a map */
+  double map_max;         /* at the input's size; with tiles, of any tile's map before they are
+                             blended; NAN without a map */
   double map_mean_normal; /* mean of the calibrated map over normal images: the cold end of a
                              colour scale */
   double ms;              /* wall-clock milliseconds of this call */
 } mkd_result;
 
+/* If the detector looks at tiles, the threads of the session share them: the score is made of the
+ * largest values of all tiles, the map is theirs, blended, and apart from the map, memory does not
+ * grow with the image. */
 MKD_API mkd_status mkd_session_score(mkd_session *session, const mkd_image *image,
                                      mkd_result *result);
 

@@ -131,14 +131,15 @@ static mkd_status warp_image(void *context, size_t index, int lane)
   return MKD_OK;
 }
 
-/* With tiles, MKD_STAGE_READ is over when all images have been read. */
+/* With tiles, MKD_STAGE_READ counts images, which have all been read, twice. */
 static mkd_status report_copy(void *context, size_t done)
 {
   const copy_job *job = context;
   const mk_split *split = job->split;
-  size_t total = split->store->count;
-  if (mk_input_is_tiled(job->input)) done = total - split->tiles;
-  return mk_report_images(job->reporter, MKD_STAGE_READ, split->tiles + done, total);
+  bool tiled = mk_input_is_tiled(job->input);
+  size_t total = tiled ? 2 * split->images : split->store->count;
+  return mk_report_images(job->reporter, MKD_STAGE_READ, tiled ? total : split->tiles + done,
+                          total);
 }
 
 static mkd_status make_copies(copy_job *job, mk_pool *pool)

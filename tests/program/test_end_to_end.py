@@ -55,6 +55,30 @@ class EndToEnd(ProgramTest):
         self.expect(0, "train", self.data, "-o", again, *SHORT, "--threads", "3", "-q", env=self.env)
         self.assertEqual(again.read_bytes(), self.model.read_bytes())
 
+    def test_tiles_are_kept_in_the_model(self):
+        """Trained on any number of threads, scored, calibrated and evaluated without being told."""
+        models = []
+        for threads in ["1", "3"]:
+            models.append(self.folder / f"{threads}.mkd")
+            self.expect(0, "train", self.data, "-o", models[-1], *SHORT, "--tiles", "160x256",
+                        "--tile-overlap", "0", "--threads", threads, env=self.env)
+        self.assertEqual(models[0].read_bytes(), models[1].read_bytes())
+        calibrated = self.folder / "calibrated.mkd"
+        self.expect(0, "calibrate", models[0], self.data / "train", "-o", calibrated)
+        for model in [models[0], calibrated]:
+            made = json.loads(self.expect(0, "info", model, "--format", "json").stdout)["input"]
+            self.assertEqual([made["tile_width"], made["tile_height"], made["tile_overlap"]],
+                             [160, 256, 0])
+        maps = []
+        for threads in ["1", "4"]:
+            out = self.folder / threads
+            image = sorted((self.data / "test" / "hole").iterdir())[0]
+            self.expect(0, "score", calibrated, image, "--threads", threads, "--maps", out)
+            maps.append(next(out.rglob("*.tiff")).read_bytes())
+        self.assertEqual(maps[0], maps[1])
+        result = json.loads(self.expect(0, "eval", calibrated, self.data, "--format", "json").stdout)
+        self.check_metrics(result)
+
     def test_score_of_a_folder(self):
         results = self.score(0, self.data / "test")
         names = [result["path"] for result in results]

@@ -283,6 +283,81 @@ static void calibration_is_by_image(void **state)
   }
 }
 
+/* Kept activations give the scores of sessions, image by image. */
+static void features_know_tiles(void **state)
+{
+  (void)state;
+  const char *const scores[] = {"score=total", "score=standardised"};
+  mkd_detector *untiled;
+  tiny_images whole = small_images(7000);
+  assert_ok(train_with(&untiled, tiny_source(&whole), 1, NULL, 0));
+  for (int i = 0; i < 2; ++i) {
+    mkd_detector *detector = train(1, scores[i]);
+    tiny_images images = small_images(8000);
+    mkd_features *features;
+    double found[IMAGES];
+    assert_ok(mkd_features_create(&features, detector, tiny_source(&images), NULL));
+    assert_int_equal(mkd_features_count(features), IMAGES);
+    assert_false(mkd_features_match(features, untiled));
+    for (int threads = 1; threads < 4; ++threads) {
+      assert_ok(mkd_features_score(features, detector, threads, found));
+      for (size_t index = 0; index < IMAGES; ++index) {
+        void *handle = NULL;
+        mkd_image image = image_of(&images, index, &handle);
+        assert_true(found[index] == score(detector, &image, 1, MKD_LOCALIZE_RECIPE).score);
+        tiny_release(&images, &image, handle);
+      }
+    }
+    mkd_features_destroy(features);
+    mkd_detector_destroy(detector);
+  }
+  mkd_detector_destroy(untiled);
+}
+
+/* ---- Progress -------------------------------------------------------------------------------- */
+
+static bool check_progress(void *context, const mkd_progress *progress)
+{
+  mkd_progress *last = context;
+  assert_true(progress->done >= 1 && progress->done <= progress->total);
+  assert_true(progress->stage >= last->stage);
+  if (progress->stage == last->stage && last->total)
+    assert_true(progress->done >= last->done && progress->total == last->total);
+  *last = *progress;
+  return true;
+}
+
+static bool stop_at_once(void *context, const mkd_progress *progress)
+{
+  (void)context, (void)progress;
+  return false;
+}
+
+static void progress_goes_on(void **state)
+{
+  (void)state;
+  const char *sets[] = {TINY_SET, "tile_width=24", "tile_height=16", "copies=1"};
+  mkd_train_options options = mkd_train_options_default();
+  mkd_progress last = {0};
+  mkd_detector *detector;
+  mkd_expert *expert = tiny_expert();
+  tiny_images images = small_images(7000);
+  options.set = sets;
+  options.set_count = sizeof sets / sizeof *sets;
+  options.progress = check_progress;
+  options.context = &last;
+  assert_ok(mkd_train(&detector, expert, tiny_source(&images), &options));
+  assert_int_equal(last.stage, MKD_STAGE_CALIBRATE);
+  assert_int_equal(last.total, 1);
+  mkd_detector_destroy(detector);
+  options.progress = stop_at_once;
+  images.got = 0;
+  assert_int_equal(mkd_train(&detector, expert, tiny_source(&images), &options), MKD_CANCELLED);
+  assert_true(images.got <= IMAGES); /* while tiles are counted */
+  assert_int_equal(images.out, 0);
+  mkd_expert_destroy(expert);
+}
+
 /* ---- Small defects --------------------------------------------------------------------------- */
 
 /* Smooth stripes of 256 x 256 pixels, grey; the last half of a test has a speck of 3 x 3 pixels. */
@@ -430,6 +505,8 @@ int main(void)
       cmocka_unit_test(one_tile_is_no_tile),
       cmocka_unit_test(threads_and_files_change_nothing),
       cmocka_unit_test(calibration_is_by_image),
+      cmocka_unit_test(features_know_tiles),
+      cmocka_unit_test(progress_goes_on),
       cmocka_unit_test(tiles_see_what_shrinking_loses),
       cmocka_unit_test(wrong_tiles_are_refused),
       cmocka_unit_test(images_that_change_are_refused),
