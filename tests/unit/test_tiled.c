@@ -203,13 +203,12 @@ static void save(const mkd_detector *detector, char hex[MK_SHA256_HEX], mkd_dete
   unlink(path);
 }
 
-static void threads_and_files_change_nothing(void **state)
+static void assert_threads_and_files_change_nothing(const char *set)
 {
-  (void)state;
   char hex[2][MK_SHA256_HEX];
   mkd_detector *detectors[2], *loaded[2];
   for (int i = 0; i < 2; ++i) {
-    detectors[i] = train(1 + 2 * i, "copies=1");
+    detectors[i] = train(1 + 2 * i, set);
     save(detectors[i], hex[i], &loaded[i]);
   }
   assert_string_equal(hex[0], hex[1]);
@@ -232,6 +231,13 @@ static void threads_and_files_change_nothing(void **state)
     mkd_detector_destroy(detectors[i]);
     mkd_detector_destroy(loaded[i]);
   }
+}
+
+static void threads_and_files_change_nothing(void **state)
+{
+  (void)state;
+  assert_threads_and_files_change_nothing("copies=1");
+  assert_threads_and_files_change_nothing("augment=fresh");
 }
 
 /* ---- Calibration ----------------------------------------------------------------------------- */
