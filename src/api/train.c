@@ -159,24 +159,37 @@ static mkd_status copy_networks(mkd_detector *d, const mk_training *training)
 /* The held-out part of a training, image by image. */
 typedef struct {
   const mk_training *training;
-  const size_t *items; /* of the store: tiles of the open image */
+  const size_t **items; /* [lanes]: of the store, the tiles of the open image */
 } held_out_images;
 
-static mkd_status open_held_out(void *context, size_t index, size_t *tiles)
+static mkd_status open_held_out(void *context, int lane, size_t index, size_t *tiles)
 {
-  held_out_images *images = context;
+  const held_out_images *images = context;
   const mk_training *t = images->training;
-  images->items = t->held_out + t->held_out_first[index];
+  images->items[lane] = t->held_out + t->held_out_first[index];
   *tiles = t->held_out_first[index + 1] - t->held_out_first[index];
   return MKD_OK;
 }
 
-static mkd_status read_held_out(void *context, size_t tile, float *dst)
+static mkd_status read_held_out(void *context, int lane, size_t tile, float *dst)
 {
   const held_out_images *images = context;
   const mk_training *t = images->training;
-  mk_input_normalise(dst, mk_store_input(t->store, images->items[tile]), &t->input);
+  mk_input_normalise(dst, mk_store_input(t->store, images->items[lane][tile]), &t->input);
   return MKD_OK;
+}
+
+static const float *held_out_activations(void *context, int lane, size_t tile)
+{
+  const held_out_images *images = context;
+  return mk_store_targets(images->training->store, images->items[lane][tile]);
+}
+
+/* Activations that training has kept are what the expert gives to the bit if they are fp32. Those
+ * in fp16 are rounded: scores at run time are not, and must not be compared with ones that are. */
+static bool has_activations(const mk_training *t)
+{
+  return t->store->target_size > 0 && !t->store->half;
 }
 
 typedef struct {
@@ -195,14 +208,19 @@ static mkd_status complete(const train_job *job, mkd_detector *d, const mk_train
   MK_TRY(fill_provenance(d, job->expert, training, options->seed));
   MK_TRY(mk_detector_finish(d));
   held_out_images images = {.training = training};
-  mk_calibrate_job calibration = {.images = {.count = training->held_out_images,
-                                             .open = open_held_out,
-                                             .read = read_held_out,
-                                             .context = &images},
-                                  .false_alarm = options->false_alarm,
-                                  .progress = report ? options->progress : NULL,
-                                  .progress_context = options->context};
-  return mk_calibrate(d, &calibration, job->pool);
+  mk_calibrate_job calibration = {
+      .images = {.count = training->held_out_images,
+                 .open = open_held_out,
+                 .read = read_held_out,
+                 .activations = has_activations(training) ? held_out_activations : NULL,
+                 .context = &images},
+      .false_alarm = options->false_alarm,
+      .progress = report ? options->progress : NULL,
+      .progress_context = options->context};
+  MK_TRY(mk_alloc(&images.items, (size_t)mk_pool_threads(job->pool), sizeof *images.items));
+  mkd_status status = mk_calibrate(d, &calibration, job->pool);
+  mk_free(images.items);
+  return status;
 }
 
 /* Stages are reported in their order, so that this calibration, between epochs, is not. */
@@ -277,53 +295,76 @@ mkd_status mkd_train(mkd_detector **detector, const mkd_expert *expert, mkd_imag
 
 /* ---- Calibration ----------------------------------------------------------------------------- */
 
-/* The images of a source, one at a time. */
+/* The image that a lane has open. */
 typedef struct {
-  const mkd_detector *detector;
-  mkd_image_source source;
-  mkd_image image; /* open */
+  mkd_image image;
   void *handle;
   mk_tile_grid grid;
   uint16_t *input;
   mk_scratch scratch;
+} open_image;
+
+typedef struct {
+  const mk_input_spec *input;
+  mkd_image_source source;
+  open_image *open; /* [lanes] */
 } source_images;
 
-static void close_image(void *context)
+static void close_image(void *context, int lane)
 {
-  source_images *images = context;
+  const source_images *images = context;
   if (images->source.release)
-    images->source.release(images->source.context, &images->image, images->handle);
+    images->source.release(images->source.context, &images->open[lane].image,
+                           images->open[lane].handle);
 }
 
-static mkd_status open_image(void *context, size_t index, size_t *tiles)
+static mkd_status open_next(void *context, int lane, size_t index, size_t *tiles)
 {
   source_images *images = context;
-  images->image = (mkd_image){0};
-  images->handle = NULL;
-  MK_TRY(images->source.get(images->source.context, index, &images->image, &images->handle));
-  mkd_status status = mk_input_tiles(&images->grid, &images->detector->input, &images->image);
-  if (status != MKD_OK) close_image(images);
-  *tiles = images->grid.count;
+  open_image *at = &images->open[lane];
+  at->image = (mkd_image){0};
+  at->handle = NULL;
+  MK_TRY(images->source.get(images->source.context, index, &at->image, &at->handle));
+  mkd_status status = mk_input_tiles(&at->grid, images->input, &at->image);
+  if (status != MKD_OK) close_image(images, lane);
+  *tiles = at->grid.count;
   return status;
 }
 
-static mkd_status read_tile(void *context, size_t tile, float *dst)
+static mkd_status read_tile(void *context, int lane, size_t tile, float *dst)
 {
-  source_images *images = context;
-  const mk_input_spec *spec = &images->detector->input;
-  mkd_image view = mk_tile_view(&images->image, &images->grid, tile);
-  mk_scratch_reset(&images->scratch);
-  MK_TRY(mk_input_read(images->input, spec, &view, &images->scratch));
-  mk_input_normalise(dst, images->input, spec);
+  const source_images *images = context;
+  open_image *at = &images->open[lane];
+  mkd_image view = mk_tile_view(&at->image, &at->grid, tile);
+  mk_scratch_reset(&at->scratch);
+  MK_TRY(mk_input_read(at->input, images->input, &view, &at->scratch));
+  mk_input_normalise(dst, at->input, images->input);
   return MKD_OK;
+}
+
+static mkd_status open_lanes(source_images *images, int lanes)
+{
+  MK_TRY(mk_alloc(&images->open, (size_t)lanes, sizeof *images->open));
+  for (int i = 0; i < lanes; ++i)
+    MK_TRY(mk_alloc(&images->open[i].input, mk_input_size(images->input), sizeof(uint16_t)));
+  return MKD_OK;
+}
+
+static void close_lanes(source_images *images, int lanes)
+{
+  for (int i = 0; images->open && i < lanes; ++i) {
+    mk_free(images->open[i].input);
+    mk_scratch_free(&images->open[i].scratch);
+  }
+  mk_free(images->open);
 }
 
 static mkd_status calibrate_from_source(mkd_detector *d, mkd_image_source normal,
                                         const mkd_calibrate_options *options)
 {
-  source_images images = {.detector = d, .source = normal};
+  source_images images = {.input = &d->input, .source = normal};
   mk_calibrate_job job = {.images = {.count = normal.count,
-                                     .open = open_image,
+                                     .open = open_next,
                                      .read = read_tile,
                                      .close = close_image,
                                      .context = &images},
@@ -333,10 +374,10 @@ static mkd_status calibrate_from_source(mkd_detector *d, mkd_image_source normal
                           .progress_context = options->context};
   mk_pool *pool;
   MK_TRY(mk_pool_create(&pool, options->threads));
-  mkd_status status = mk_alloc(&images.input, mk_input_size(&d->input), sizeof *images.input);
+  int threads = mk_pool_threads(pool);
+  mkd_status status = open_lanes(&images, threads);
   if (status == MKD_OK) status = mk_calibrate(d, &job, pool);
-  mk_free(images.input);
-  mk_scratch_free(&images.scratch);
+  close_lanes(&images, threads);
   mk_pool_destroy(pool);
   return status;
 }

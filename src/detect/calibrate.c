@@ -1,5 +1,6 @@
 #include "detect/calibrate.h"
 
+#include "core/items.h"
 #include "core/memory.h"
 #include "detect/conformal.h"
 #include "detect/inspector.h"
@@ -13,30 +14,94 @@ typedef struct {
   float *squares[MK_MAX_POINTS], *cosines;
 } trace;
 
+/* What one image leaves behind. */
 typedef struct {
-  mkd_detector *detector;
-  const mk_calibrate_job *job;
+  trace *tiles;
+  size_t count;
+  double map_sum; /* over all pixels of all tiles */
+} image_trace;
+
+/* One thread's memory. */
+typedef struct {
   mk_inspector *inspector;
   mk_localizer *localizer;
-  mk_calibration c;
-  size_t *first; /* [images + 1]: trace of an image's first tile */
-  trace *traces; /* of all tiles */
-  size_t trace_count, trace_room;
   float *map;
+} lane_memory;
+
+typedef struct calibrator calibrator;
+
+struct calibrator {
+  mkd_detector *detector;
+  const mk_calibrate_job *job;
+  mk_pool *pool;
   bool gradients;
-  size_t done, passes;
-} calibrator;
+  int lane_count;
+  lane_memory *lanes;
+  mk_calibration c;
+  image_trace *images;
+  size_t tiles;     /* of all images, once these are known */
+  int pass, passes; /* over the images */
+  /* What is done in this pass to each tile that has been inspected. */
+  mkd_status (*work)(calibrator *k, size_t image, size_t tile, const lane_memory *lane);
+};
 
 static size_t positions(mk_shape shape)
 {
   return (size_t)shape.height * (size_t)shape.width;
 }
 
-static mkd_status report(calibrator *k)
+static const mk_shape *shapes(const calibrator *k)
 {
+  return k->lanes[0].inspector->shapes;
+}
+
+/* ---- Passes over the images ------------------------------------------------------------------ */
+
+static mkd_status work_on_tile(calibrator *k, size_t image, size_t tile, int lane)
+{
+  const mk_normal_images *images = &k->job->images;
+  mk_inspector *in = k->lanes[lane].inspector;
+  MK_TRY(images->read(images->context, lane, tile, mk_inspector_input(in)));
+  if (images->activations && k->pass == 0)
+    mk_inspect_activations(in, images->activations(images->context, lane, tile));
+  else
+    mk_inspect(in);
+  return k->work(k, image, tile, &k->lanes[lane]);
+}
+
+/* The first pass makes room for the traces of an image, the second finds it as it was. */
+static mkd_status expect_tiles(calibrator *k, size_t image, size_t tiles)
+{
+  image_trace *t = &k->images[image];
+  if (k->pass == 0) {
+    MK_TRY(mk_alloc(&t->tiles, tiles, sizeof *t->tiles));
+    t->count = tiles;
+  }
+  if (tiles < 1 || tiles != t->count)
+    return mk_fail(MKD_ERROR_DATA, "image %zu has another size when it is read again", image + 1);
+  return MKD_OK;
+}
+
+static mkd_status work_on_image(void *context, size_t image, int lane)
+{
+  calibrator *k = context;
+  const mk_normal_images *images = &k->job->images;
+  size_t tiles;
+  MK_TRY(images->open(images->context, lane, image, &tiles));
+  mkd_status status = expect_tiles(k, image, tiles);
+  for (size_t tile = 0; status == MKD_OK && tile < tiles; ++tile)
+    status = work_on_tile(k, image, tile, lane);
+  if (images->close) images->close(images->context, lane);
+  return status;
+}
+
+static mkd_status report(void *context, size_t done)
+{
+  const calibrator *k = context;
+  size_t count = k->job->images.count;
   mkd_progress progress = {.stage = MKD_STAGE_CALIBRATE,
-                           .done = ++k->done,
-                           .total = k->passes * k->job->images.count,
+                           .done = (size_t)k->pass * count + done,
+                           .total = (size_t)k->passes * count,
                            .loss = NAN,
                            .held_out_loss = NAN,
                            .seconds_left = NAN};
@@ -45,49 +110,20 @@ static mkd_status report(calibrator *k)
   return MKD_OK;
 }
 
-/* Work on one tile of an image that is open; `at` is the place of its trace. */
-typedef mkd_status tile_work(calibrator *k, size_t image, size_t tile, size_t at);
-
-static mkd_status work_on_tiles(calibrator *k, size_t image, size_t tiles, tile_work *work)
+/* A single lane's inspector has the pool for itself. */
+static mk_pool *pool_of_lanes(const calibrator *k)
 {
-  const mk_normal_images *images = &k->job->images;
-  for (size_t tile = 0; tile < tiles; ++tile) {
-    MK_TRY(images->read(images->context, tile, mk_inspector_input(k->inspector)));
-    mk_inspect(k->inspector);
-    MK_TRY(work(k, image, tile, k->first[image] + tile));
-  }
-  return MKD_OK;
+  return k->lane_count > 1 ? k->pool : NULL;
 }
 
-/* Makes room for the traces of the next image, or finds that it is as it was. */
-static mkd_status expect_tiles(calibrator *k, size_t image, size_t tiles)
+static mkd_status inspect_images(calibrator *k)
 {
-  size_t end = k->first[image] + tiles;
-  if (k->done < k->job->images.count) {
-    if (end > k->trace_room) {
-      MK_TRY(mk_grow(&k->traces, k->trace_count, 2 * end, sizeof *k->traces));
-      k->trace_room = 2 * end;
-    }
-    k->first[image + 1] = k->trace_count = end;
-  }
-  if (tiles < 1 || end != k->first[image + 1])
-    return mk_fail(MKD_ERROR_DATA, "image %zu has another size when it is read again", image + 1);
-  return MKD_OK;
-}
-
-static mkd_status inspect_images(calibrator *k, tile_work *work)
-{
-  const mk_normal_images *images = &k->job->images;
-  for (size_t i = 0; i < images->count; ++i) {
-    size_t tiles;
-    MK_TRY(images->open(images->context, i, &tiles));
-    mkd_status status = expect_tiles(k, i, tiles);
-    if (status == MKD_OK) status = work_on_tiles(k, i, tiles, work);
-    if (images->close) images->close(images->context);
-    MK_TRY(status);
-    MK_TRY(report(k));
-  }
-  return MKD_OK;
+  mk_items items = {.count = k->job->images.count,
+                    .lanes = k->lane_count,
+                    .work = work_on_image,
+                    .report = report,
+                    .context = k};
+  return mk_items_run(&items, pool_of_lanes(k));
 }
 
 /* ---- Differences at every location ----------------------------------------------------------- */
@@ -99,10 +135,10 @@ static mkd_status copy_floats(float **copy, const float *src, size_t count)
   return MKD_OK;
 }
 
-static mkd_status take_trace(calibrator *k, size_t image, size_t tile, size_t at)
+static mkd_status take_trace(calibrator *k, size_t image, size_t tile, const lane_memory *lane)
 {
-  const mk_inspector *in = k->inspector;
-  trace *t = &k->traces[at];
+  const mk_inspector *in = lane->inspector;
+  trace *t = &k->images[image].tiles[tile];
   for (int p = 0; p < k->detector->point_count; ++p)
     MK_TRY(copy_floats(&t->squares[p], in->squares[p], positions(in->shapes[p])));
   MK_TRY(copy_floats(&t->cosines, in->cosines, positions(in->shapes[in->deepest])));
@@ -123,18 +159,20 @@ static double usable(double deviation, double mean)
 /* Mean and deviation of a plane over all tiles: `point` < 0 means the cosines. */
 static void plane_statistics(const calibrator *k, int point, double *mean, double *deviation)
 {
-  const mk_inspector *in = k->inspector;
-  size_t size = positions(in->shapes[point < 0 ? in->deepest : point]);
-  double sum = 0, squares = 0, count = (double)size * (double)k->trace_count;
+  size_t size = positions(shapes(k)[point < 0 ? k->detector->deepest : point]);
+  double sum = 0, squares = 0, count = (double)size * (double)k->tiles;
   for (int pass = 0; pass < 2; ++pass) {
-    for (size_t i = 0; i < k->trace_count; ++i) {
-      const float *plane = point < 0 ? k->traces[i].cosines : k->traces[i].squares[point];
-      for (size_t j = 0; j < size; ++j) {
-        double value = (double)plane[j];
-        if (pass == 0)
-          sum += value;
-        else
-          squares += (value - *mean) * (value - *mean);
+    for (size_t i = 0; i < k->job->images.count; ++i) {
+      for (size_t tile = 0; tile < k->images[i].count; ++tile) {
+        const trace *t = &k->images[i].tiles[tile];
+        const float *plane = point < 0 ? t->cosines : t->squares[point];
+        for (size_t j = 0; j < size; ++j) {
+          double value = (double)plane[j];
+          if (pass == 0)
+            sum += value;
+          else
+            squares += (value - *mean) * (value - *mean);
+        }
       }
     }
     if (pass == 0) *mean = sum / count;
@@ -156,11 +194,12 @@ static void number_statistics(const double *numbers, size_t count, double *mean,
 
 static mk_score_parts image_parts(const calibrator *k, size_t image)
 {
+  const image_trace *t = &k->images[image];
   mk_score_parts parts = {.square = -INFINITY, .cosine = -INFINITY};
-  for (size_t i = k->first[image]; i < k->first[image + 1]; ++i)
-    parts = mk_larger_parts(parts, mk_standardised_parts(k->detector, k->inspector->shapes,
-                                                         k->traces[i].squares, k->traces[i].cosines,
-                                                         &k->c));
+  for (size_t i = 0; i < t->count; ++i)
+    parts =
+        mk_larger_parts(parts, mk_standardised_parts(k->detector, shapes(k), t->tiles[i].squares,
+                                                     t->tiles[i].cosines, &k->c));
   return parts;
 }
 
@@ -188,7 +227,9 @@ static mkd_status standardised_scores(calibrator *k)
 static mkd_status find_scores(calibrator *k)
 {
   mk_calibration *c = &k->c;
-  MK_TRY(inspect_images(k, take_trace));
+  k->work = take_trace;
+  MK_TRY(inspect_images(k));
+  for (size_t i = 0; i < k->job->images.count; ++i) k->tiles += k->images[i].count;
   for (int p = 0; p < k->detector->point_count; ++p)
     plane_statistics(k, p, &c->square_mean[p], &c->square_deviation[p]);
   plane_statistics(k, -1, &c->cosine_mean, &c->cosine_deviation);
@@ -197,32 +238,31 @@ static mkd_status find_scores(calibrator *k)
 
 /* ---- Maps ------------------------------------------------------------------------------------ */
 
-/* The map of what the inspector holds: its sum goes to map_mean, until all are counted. */
-static mkd_status add_map(calibrator *k, size_t image, size_t tile, size_t at)
+/* The map of what the inspector holds. */
+static mkd_status add_map(calibrator *k, size_t image, size_t tile, const lane_memory *lane)
 {
-  (void)at;
   const mkd_detector *d = k->detector;
   size_t pixels = (size_t)d->input.width * (size_t)d->input.height;
-  MK_TRY(mk_localize(k->map, k->localizer, k->inspector, k->c.localize, &k->c));
+  MK_TRY(mk_localize(lane->map, lane->localizer, lane->inspector, k->c.localize, &k->c));
   double most = tile == 0 ? -INFINITY : k->c.map_maxima[image];
   for (size_t i = 0; i < pixels; ++i) {
-    k->c.map_mean += (double)k->map[i];
-    if ((double)k->map[i] > most) most = (double)k->map[i];
+    k->images[image].map_sum += (double)lane->map[i];
+    if ((double)lane->map[i] > most) most = (double)lane->map[i];
   }
   k->c.map_maxima[image] = most;
   return MKD_OK;
 }
 
 /* Without gradients, the traces are all that a map needs. */
-static mkd_status maps_from_traces(calibrator *k)
+static mkd_status map_from_traces(void *context, size_t image, int lane)
 {
-  for (size_t image = 0; image < k->job->images.count; ++image) {
-    for (size_t i = k->first[image]; i < k->first[image + 1]; ++i) {
-      for (int p = 0; p < k->detector->point_count; ++p)
-        memcpy(k->inspector->squares[p], k->traces[i].squares[p],
-               positions(k->inspector->shapes[p]) * sizeof(float));
-      MK_TRY(add_map(k, image, i - k->first[image], i));
-    }
+  calibrator *k = context;
+  mk_inspector *in = k->lanes[lane].inspector;
+  for (size_t tile = 0; tile < k->images[image].count; ++tile) {
+    for (int p = 0; p < k->detector->point_count; ++p)
+      memcpy(in->squares[p], k->images[image].tiles[tile].squares[p],
+             positions(in->shapes[p]) * sizeof(float));
+    MK_TRY(add_map(k, image, tile, &k->lanes[lane]));
   }
   return MKD_OK;
 }
@@ -230,15 +270,51 @@ static mkd_status maps_from_traces(calibrator *k)
 static mkd_status find_maps(calibrator *k)
 {
   size_t pixels = (size_t)k->detector->input.width * (size_t)k->detector->input.height;
+  size_t count = k->job->images.count;
   if (k->c.localize == MKD_LOCALIZE_NONE) return MKD_OK;
-  MK_TRY(k->gradients ? inspect_images(k, add_map) : maps_from_traces(k));
-  k->c.map_mean /= (double)pixels * (double)k->trace_count;
+  if (k->gradients) {
+    k->pass = 1;
+    k->work = add_map;
+    MK_TRY(inspect_images(k));
+  } else {
+    mk_items items = {
+        .count = count, .lanes = k->lane_count, .work = map_from_traces, .context = k};
+    MK_TRY(mk_items_run(&items, pool_of_lanes(k)));
+  }
+  for (size_t i = 0; i < count; ++i) k->c.map_mean += k->images[i].map_sum;
+  k->c.map_mean /= (double)pixels * (double)k->tiles;
   return MKD_OK;
 }
 
 /* ---- The whole ------------------------------------------------------------------------------- */
 
-static mkd_status run(calibrator *k, mk_pool *pool)
+/* Whole images keep threads busier than parts of one do, but each needs memory, with gradients much
+ * of it. */
+static int count_lanes(const calibrator *k)
+{
+  const int most_pixels = k->gradients ? 1 << 19 : 1 << 21;
+  int threads = mk_pool_threads(k->pool);
+  int most = most_pixels / (k->detector->input.width * k->detector->input.height);
+  return most < 1 ? 1 : most < threads ? most : threads;
+}
+
+static mkd_status create_lanes(calibrator *k, mkd_localize method)
+{
+  const mkd_detector *d = k->detector;
+  mk_inspector_kind kind = mk_localize_inspector(method);
+  if (kind == MK_INSPECTOR_FORWARD && k->job->images.activations) kind = MK_INSPECTOR_CLONER;
+  k->lane_count = count_lanes(k);
+  MK_TRY(mk_alloc(&k->lanes, (size_t)k->lane_count, sizeof *k->lanes));
+  for (int i = 0; i < k->lane_count; ++i) {
+    lane_memory *lane = &k->lanes[i];
+    MK_TRY(mk_inspector_create(&lane->inspector, d, k->lane_count > 1 ? NULL : k->pool, kind));
+    MK_TRY(mk_localizer_create(&lane->localizer, d, method));
+    MK_TRY(mk_alloc(&lane->map, (size_t)d->input.width * (size_t)d->input.height, sizeof(float)));
+  }
+  return MKD_OK;
+}
+
+static mkd_status run(calibrator *k)
 {
   mkd_detector *d = k->detector;
   const mk_calibrate_job *job = k->job;
@@ -261,10 +337,8 @@ static mkd_status run(calibrator *k, mk_pool *pool)
   k->passes = k->gradients ? 2 : 1;
   MK_TRY(mk_alloc(&k->c.scores, count, sizeof(double)));
   MK_TRY(mk_alloc(&k->c.map_maxima, count, sizeof(double)));
-  MK_TRY(mk_alloc(&k->first, count + 1, sizeof *k->first));
-  MK_TRY(mk_alloc(&k->map, (size_t)d->input.width * (size_t)d->input.height, sizeof(float)));
-  MK_TRY(mk_inspector_create(&k->inspector, d, pool, mk_localize_inspector(method)));
-  MK_TRY(mk_localizer_create(&k->localizer, d, method));
+  MK_TRY(mk_alloc(&k->images, count, sizeof *k->images));
+  MK_TRY(create_lanes(k, method));
   MK_TRY(find_scores(k));
   /* The gradient of the excess looks at the detector's calibration. */
   memcpy(d->calibration.square_mean, k->c.square_mean, sizeof k->c.square_mean);
@@ -274,19 +348,30 @@ static mkd_status run(calibrator *k, mk_pool *pool)
   return mk_conformal_sort(k->c.map_maxima, count);
 }
 
+static void free_memory(calibrator *k)
+{
+  for (size_t i = 0; k->images && i < k->job->images.count; ++i) {
+    image_trace *image = &k->images[i];
+    for (size_t tile = 0; tile < image->count; ++tile) {
+      for (int p = 0; p < MK_MAX_POINTS; ++p) mk_free(image->tiles[tile].squares[p]);
+      mk_free(image->tiles[tile].cosines);
+    }
+    mk_free(image->tiles);
+  }
+  mk_free(k->images);
+  for (int i = 0; k->lanes && i < k->lane_count; ++i) {
+    mk_inspector_destroy(k->lanes[i].inspector);
+    mk_localizer_destroy(k->lanes[i].localizer);
+    mk_free(k->lanes[i].map);
+  }
+  mk_free(k->lanes);
+}
+
 mkd_status mk_calibrate(mkd_detector *detector, const mk_calibrate_job *job, mk_pool *pool)
 {
-  calibrator k = {.detector = detector, .job = job};
-  mkd_status status = run(&k, pool);
-  for (size_t i = 0; i < k.trace_count; ++i) {
-    for (int p = 0; p < MK_MAX_POINTS; ++p) mk_free(k.traces[i].squares[p]);
-    mk_free(k.traces[i].cosines);
-  }
-  mk_free(k.traces);
-  mk_free(k.first);
-  mk_free(k.map);
-  mk_inspector_destroy(k.inspector);
-  mk_localizer_destroy(k.localizer);
+  calibrator k = {.detector = detector, .job = job, .pool = pool};
+  mkd_status status = run(&k);
+  free_memory(&k);
   if (status == MKD_OK) {
     mk_calibration_free(&detector->calibration);
     detector->calibration = k.c;

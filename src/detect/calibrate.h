@@ -5,15 +5,19 @@
 #include "core/threads.h"
 #include "detect/detector.h"
 
-/* Normal images, one at a time, from one thread. */
+/* Normal images. Each lane, less than the threads of the pool, has one open at a time; lanes are
+ * in these functions at the same time. */
 typedef struct {
   size_t count;
   /* Opens image `index`, which has so many tiles: one if the detector knows no tiles. */
-  mkd_status (*open)(void *context, size_t index, size_t *tiles);
+  mkd_status (*open)(void *context, int lane, size_t index, size_t *tiles);
   /* Gives a tile of the open image as the networks' input, [height][width][3]. */
-  mkd_status (*read)(void *context, size_t tile, float *dst);
+  mkd_status (*read)(void *context, int lane, size_t tile, float *dst);
+  /* The expert's activations of that tile, as mk_inspect_activations wants them; or NULL: the
+   * expert has to run. */
+  const float *(*activations)(void *context, int lane, size_t tile);
   /* Follows every `open` that succeeded; or NULL. */
-  void (*close)(void *context);
+  void (*close)(void *context, int lane);
   void *context;
 } mk_normal_images;
 

@@ -4,23 +4,23 @@
 
 #include <math.h>
 
-static mkd_status create(mk_examiner *e)
+static mkd_status create(mk_examiner *e, mk_pool *pool)
 {
   const mkd_detector *d = e->detector;
-  MK_TRY(mk_inspector_create(&e->inspector, d, NULL, mk_localize_inspector(e->localize)));
+  MK_TRY(mk_inspector_create(&e->inspector, d, pool, mk_localize_inspector(e->localize)));
   MK_TRY(mk_localizer_create(&e->localizer, d, e->localize));
   MK_TRY(mk_alloc(&e->input, mk_input_size(&d->input), sizeof *e->input));
   return mk_alloc(&e->map, (size_t)d->input.width * (size_t)d->input.height, sizeof *e->map);
 }
 
 mkd_status mk_examiner_create(mk_examiner **out, const mkd_detector *detector,
-                              mkd_localize localize)
+                              mkd_localize localize, mk_pool *pool)
 {
   mk_examiner *e;
   MK_TRY(mk_alloc(&e, 1, sizeof *e));
   e->detector = detector;
   e->localize = localize;
-  mkd_status status = create(e);
+  mkd_status status = create(e, pool);
   if (status != MKD_OK) {
     mk_examiner_destroy(e);
     return status;

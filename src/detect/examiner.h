@@ -19,8 +19,9 @@ typedef struct {
   double map_max; /* largest value of the map at the input's size */
 } mk_examiner;
 
+/* `pool` is the largest that mk_examine will be given. */
 mkd_status mk_examiner_create(mk_examiner **examiner, const mkd_detector *detector,
-                              mkd_localize localize);
+                              mkd_localize localize, mk_pool *pool);
 void mk_examiner_destroy(mk_examiner *examiner); /* accepts NULL */
 
 /* The threads of `pool` (or NULL) share the networks. Unless there are no maps to make, `map` takes

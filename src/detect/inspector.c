@@ -21,8 +21,11 @@ static mkd_status create(mk_inspector *in, mk_inspector_kind kind)
 {
   const mkd_detector *d = in->detector;
   bool gradients = kind == MK_INSPECTOR_GRADIENTS;
-  mk_exec_options options = {
-      .batch = 1, .height = d->input.height, .width = d->input.width, .input_gradient = gradients};
+  mk_exec_options options = {.batch = 1,
+                             .height = d->input.height,
+                             .width = d->input.width,
+                             .input_gradient = gradients,
+                             .threads = mk_pool_threads(in->pool)};
   if (gradients) MK_TRY(mk_alloc(&in->gradient, mk_input_size(&d->input), sizeof(float)));
   if (kind != MK_INSPECTOR_CLONER)
     MK_TRY(mk_exec_create(&in->expert, d->expert_net, d->expert_outputs, d->point_count, &options));

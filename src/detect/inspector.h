@@ -27,6 +27,7 @@ typedef enum {
   MK_INSPECTOR_CLONER     /* no expert: mk_inspect_activations alone */
 } mk_inspector_kind;
 
+/* The memory is for as many threads as `pool` has, one for NULL. */
 mkd_status mk_inspector_create(mk_inspector **inspector, const mkd_detector *detector,
                                mk_pool *pool, mk_inspector_kind kind);
 void mk_inspector_destroy(mk_inspector *inspector);

@@ -77,7 +77,7 @@ static mkd_status create(mkd_session *s, const mkd_session_options *options)
   s->seat_count = mk_input_is_tiled(&d->input) ? mk_pool_threads(s->pool) : 1;
   MK_TRY(mk_alloc(&s->seats, (size_t)s->seat_count, sizeof *s->seats));
   for (int i = 0; i < s->seat_count; ++i) {
-    MK_TRY(mk_examiner_create(&s->seats[i].examiner, d, s->localize));
+    MK_TRY(mk_examiner_create(&s->seats[i].examiner, d, s->localize, i == 0 ? s->pool : NULL));
     s->seats[i].examiner->localizer->plain = s->plain_map;
   }
   return MKD_OK;

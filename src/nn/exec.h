@@ -15,6 +15,7 @@ typedef struct {
   int height, width;   /* of the input */
   bool train;          /* batch norm on batch statistics; gradients of the weights */
   bool input_gradient; /* gradient of the input */
+  int threads;         /* most that share the work, each with memory of its own; 0 = one a core */
 } mk_exec_options;
 
 typedef struct {

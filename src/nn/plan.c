@@ -526,7 +526,7 @@ static mkd_status plan_scratch(mk_exec *exec)
     size_t size = wgrad->tile ? mk_winograd_gradient_scratch(exec->net->kernels, wgrad) : 0;
     if (size > most) most = size;
   }
-  exec->lanes = mk_core_count();
+  exec->lanes = exec->options.threads > 0 ? exec->options.threads : mk_core_count();
   if (most == 0) return MKD_OK;
   exec->lane_size = most;
   if ((size_t)exec->lanes > limit / most) exec->lanes = most < limit ? (int)(limit / most) : 1;

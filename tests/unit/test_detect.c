@@ -114,27 +114,31 @@ static void fill_held_out(float *dst, size_t index)
   fill_numbers(dst, VALUES, 3000 + (uint32_t)index, 0, 2);
 }
 
-static mkd_status open_held_out(void *context, size_t index, size_t *tiles)
+enum { LANES = 2 };
+
+/* `context` has the index of the open image for each lane. */
+static mkd_status open_held_out(void *context, int lane, size_t index, size_t *tiles)
 {
-  *(size_t *)context = index;
+  assert_true(lane >= 0 && lane < LANES);
+  ((size_t *)context)[lane] = index;
   *tiles = 1;
   return MKD_OK;
 }
 
-static mkd_status read_held_out(void *context, size_t tile, float *dst)
+static mkd_status read_held_out(void *context, int lane, size_t tile, float *dst)
 {
   assert_int_equal(tile, 0);
-  fill_held_out(dst, *(size_t *)context);
+  fill_held_out(dst, ((size_t *)context)[lane]);
   return MKD_OK;
 }
 
 static void calibrate(mkd_detector *d, mkd_localize localize, mk_pool *pool)
 {
-  size_t image;
+  size_t images[LANES];
   mk_calibrate_job job = {.images = {.count = HELD_OUT,
                                      .open = open_held_out,
                                      .read = read_held_out,
-                                     .context = &image},
+                                     .context = images},
                           .false_alarm = 0.2,
                           .localize = localize};
   if (mk_calibrate(d, &job, pool) != MKD_OK) fail_msg("%s", mkd_last_error());
