@@ -159,15 +159,20 @@ mkd_status mk_net_winograd_weights(const mk_net *net, int op, int tile, bool bac
   return need(net, op, WINOGRAD + 2 * backward + (tile == 4), packed);
 }
 
-void mk_net_pack(mk_net *net)
+static void pack_again(void *context, size_t index, int worker)
 {
-  for (int i = 0; i < net->graph->count; ++i) {
-    const mk_op *op = &net->graph->ops[i];
-    for (int form = 0; form < form_count(op); ++form) {
-      float *packed = net->packing->forms[i][form];
-      if (packed) pack(net, op, form, packed);
-    }
+  (void)worker;
+  const mk_net *net = context;
+  const mk_op *op = &net->graph->ops[index];
+  for (int form = 0; form < form_count(op); ++form) {
+    float *packed = net->packing->forms[index][form];
+    if (packed) pack(net, op, form, packed);
   }
+}
+
+void mk_net_pack(mk_net *net, mk_pool *pool)
+{
+  mk_pool_run(pool, (size_t)net->graph->count, pack_again, net);
 }
 
 /* ---- Life ------------------------------------------------------------------------------------ */

@@ -3,6 +3,7 @@
 #ifndef MK_NN_NET_H
 #define MK_NN_NET_H
 
+#include "core/threads.h"
 #include "nn/graph.h"
 #include "nn/kernels/kernels.h"
 
@@ -18,8 +19,9 @@ typedef struct {
 mkd_status mk_net_create(mk_net **net, const mk_graph *graph, const mk_kernels *kernels);
 void mk_net_destroy(mk_net *net);
 
-/* Packs again after the graph's weights have changed; packed weights stay where they are. */
-void mk_net_pack(mk_net *net);
+/* Packs again after the graph's weights have changed; packed weights stay where they are. `pool`
+ * may be NULL. */
+void mk_net_pack(mk_net *net, mk_pool *pool);
 
 /* Weights of a convolution with groups 1, owned by the net; from any thread.
  *
