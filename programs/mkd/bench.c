@@ -89,7 +89,8 @@ int verb_bench(int argc, char **argv)
       .purpose = "Times the stages of scoring one image - decode, resize, expert, cloner, score,\n"
                  "map - and every kind of layer of both networks, against the most that this\n"
                  "machine's arithmetic units can do. Layers that Winograd's algorithm computes\n"
-                 "may exceed it, as they take fewer operations than are counted.",
+                 "may exceed it, as they take fewer operations than are counted. Of a model that\n"
+                 "cuts images into tiles, one tile is timed.",
       .example = "  mkd bench parts.mkd parts/new.png --threads 2",
       .options = options,
       .option_count = sizeof options / sizeof options[0],
