@@ -133,6 +133,8 @@ static void files_are_complete_or_absent(void **state)
   mk_free(bytes.data);
   assert_int_equal(mk_file_read(&bytes, path, 4), MKD_ERROR_FILE);
   assert_int_equal(mk_file_read(&bytes, folder, 100), MKD_ERROR_FILE);
+  assert_int_equal(mk_file_write(folder, "x", 1), MKD_ERROR_FILE);
+  assert_non_null(strstr(mkd_last_error(), "is a folder, not a file"));
   assert_int_equal(unlink(path), 0);
   assert_int_equal(rmdir(folder), 0); /* nothing else was left behind */
   assert_int_equal(mk_file_write(path, "x", 1), MKD_ERROR_FILE);

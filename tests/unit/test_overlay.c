@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "core/file.h"
+#include "core/memory.h"
 #include "image/canvas.h"
 #include "image/colormap.h"
 #include "image_fixture.h"
@@ -129,6 +131,48 @@ static void tiny_images_are_enlarged(void **state)
   mkd_picture_destroy(picture);
 }
 
+/* The file that the picture of an image makes. */
+static mk_bytes overlay_of(const void *data, int channels, int bytes, mkd_pixel_format format)
+{
+  const mkd_image image = {data, W, H, (size_t)(W * channels * bytes), format};
+  const mkd_map map = {&values[0][0], W, H};
+  const mkd_overlay_options options = {sizeof options, 0, 10, 5};
+  mk_bytes file;
+  assert_int_equal(mkd_overlay_save(path, &image, &map, &options), MKD_OK);
+  assert_int_equal(mk_file_read(&file, path, 1 << 24), MKD_OK);
+  return file;
+}
+
+static void assert_same_file(mk_bytes a, mk_bytes b)
+{
+  assert_int_equal(a.size, b.size);
+  assert_memory_equal(a.data, b.data, a.size);
+  mk_free(a.data);
+  mk_free(b.data);
+}
+
+static void formats_of_the_same_image_make_the_same_picture(void **state)
+{
+  (void)state;
+  static uint8_t rgb[W * H * 3], bgr[W * H * 3];
+  static uint16_t wide[W * H * 3];
+  memset(values, 0, sizeof values);
+  for (int i = 0; i < W * H * 3; ++i) {
+    rgb[i] = (uint8_t)(i * 37 + i / W);
+    bgr[i / 3 * 3 + 2 - i % 3] = rgb[i];
+    wide[i] = (uint16_t)(rgb[i] * 257);
+  }
+  assert_same_file(overlay_of(rgb, 3, 1, MKD_RGB8), overlay_of(bgr, 3, 1, MKD_BGR8));
+  assert_same_file(overlay_of(rgb, 1, 1, MKD_GREY8), overlay_of(wide, 1, 2, MKD_GREY16));
+  mk_bytes narrow = overlay_of(rgb, 3, 1, MKD_RGB8);
+  mkd_picture *picture;
+  assert_int_equal(mkd_picture_load(&picture, path, NULL), MKD_OK);
+  double luma = 0.299 * rgb[0] + 0.587 * rgb[1] + 0.114 * rgb[2];
+  assert_colour(pixel_of(picture, MARGIN, MARGIN), luma, luma, luma);
+  mkd_picture_destroy(picture);
+  assert_same_file(narrow, overlay_of(wide, 3, 2, MKD_RGB16));
+}
+
 static void bad_arguments_are_refused(void **state)
 {
   (void)state;
@@ -168,6 +212,8 @@ int main(void)
                                       tear_down),
       cmocka_unit_test_setup_teardown(no_threshold_no_contour, set_up, tear_down),
       cmocka_unit_test_setup_teardown(tiny_images_are_enlarged, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(formats_of_the_same_image_make_the_same_picture, set_up,
+                                      tear_down),
       cmocka_unit_test_setup_teardown(bad_arguments_are_refused, set_up, tear_down),
       cmocka_unit_test(lettering_stays_on_the_canvas),
   };
