@@ -8,6 +8,7 @@ set(optimized $<CONFIG:Release,RelWithDebInfo,MinSizeRel>) # _FORTIFY_SOURCE nee
 
 # The last two let processors check where jumps and returns go, on x86-64 and Arm. They take effect
 # with a C runtime that is built so, too, which Debian 12's is not.
+set(CMAKE_REQUIRED_FLAGS -Werror) # Clang merely warns of flags that are not for its target
 foreach(flag -fstack-protector-strong -fstack-clash-protection -fcf-protection=full
         -mbranch-protection=standard)
   string(MAKE_C_IDENTIFIER "MKD_HAS${flag}" known)
@@ -16,6 +17,7 @@ foreach(flag -fstack-protector-strong -fstack-clash-protection -fcf-protection=f
     add_compile_options($<${optimized}:${flag}>)
   endif()
 endforeach()
+unset(CMAKE_REQUIRED_FLAGS)
 
 # Level 3 is taken for level 2 where the C library does not know it.
 add_compile_options($<${optimized}:-U_FORTIFY_SOURCE> $<${optimized}:-D_FORTIFY_SOURCE=3>)
