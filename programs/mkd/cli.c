@@ -47,7 +47,7 @@ int fail(const char *verb, mkd_status status)
   return exit_status(status);
 }
 
-static _Noreturn void out_of_memory(void)
+_Noreturn void out_of_memory(void)
 {
   fputs("mkd: out of memory\n", stderr);
   exit(EXIT_RESOURCES);

@@ -27,6 +27,7 @@ int fail(const char *verb, mkd_status status);
 
 /* printf into fresh memory, which the caller frees. Out of memory ends the program, as there is
  * nothing left to do: EXIT_RESOURCES. The same goes for must_grow, a realloc. */
+_Noreturn void out_of_memory(void);
 __attribute__((format(printf, 1, 2))) char *text_format(const char *format, ...);
 __attribute__((format(printf, 1, 0))) char *text_format_list(const char *format, va_list arguments);
 void *must_grow(void *array, size_t count, size_t size);

@@ -1,10 +1,10 @@
 /* mkd info: what a file is, as JSON or as an indented list. */
 #include "cli.h"
+#include "json.h"
 #include "options.h"
 #include "output.h"
 #include "verbs.h"
 
-#include <jansson.h>
 #include <string.h>
 
 enum { MAX_DEPTH = 16, MAX_ITEMS = 8 }; /* of the list: it is for reading; JSON has all */
@@ -117,10 +117,9 @@ static void print_object(const json_t *object, int depth)
 
 static int print_text(const char *json)
 {
-  json_error_t error;
-  json_t *root = json_loads(json, JSON_DECODE_ANY, &error);
+  json_t *root = json_from_text(json);
   if (!root) {
-    complain("info", "cannot read the description: %s", error.text);
+    complain("info", "cannot read the description");
     return EXIT_BAD_FILE;
   }
   if (json_is_object(root))

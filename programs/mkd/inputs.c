@@ -19,8 +19,9 @@ typedef struct {
   char *place;          /* the folder it is, or lies in, without symbolic links; NULL if unknown */
   bool stream;          /* "-" */
   mkd_dataset *dataset; /* for a folder */
-  char *error;          /* for a folder that cannot be listed */
-  size_t count, next;   /* images; unused for a stream */
+  char *error;          /* for a folder that cannot be listed; its status is not MKD_OK then */
+  mkd_status status;
+  size_t count, next; /* images; unused for a stream */
 } input_source;
 
 struct input_list {
@@ -33,11 +34,19 @@ struct input_list {
   int input_error; /* errno value that ended it, until it is told */
 };
 
+/* `path` without symbolic links, or NULL. */
+static char *real_path(const char *path)
+{
+  char *real = realpath(path, NULL);
+  if (!real && errno == ENOMEM) out_of_memory(); /* a NULL would give pictures another name */
+  return real;
+}
+
 /* The folder that holds `path`, without symbolic links, or NULL. */
 static char *folder_of(const char *path)
 {
   char *copy = text_format("%s", path);
-  char *folder = realpath(dirname(copy), NULL);
+  char *folder = real_path(dirname(copy));
   free(copy);
   return folder;
 }
@@ -56,8 +65,9 @@ static input_source open_source(const char *path)
     source.stream = true;
     source.place = text_format("/");
   } else if (stat(path, &info) == 0 && S_ISDIR(info.st_mode)) {
-    source.place = realpath(path, NULL);
-    if (mkd_dataset_open(&source.dataset, path, MKD_SPLIT_ALL) == MKD_OK)
+    source.place = real_path(path);
+    source.status = mkd_dataset_open(&source.dataset, path, MKD_SPLIT_ALL);
+    if (source.status == MKD_OK)
       source.count = mkd_dataset_count(source.dataset);
     else
       source.error = text_format("%s", mkd_last_error());
@@ -181,6 +191,7 @@ static bool next_of_stream(input_list *inputs, scan_job *job)
   if (!job->path && inputs->input_error) {
     job->path = text_format("-");
     job->error = text_format("standard input: cannot read: %s", strerror(inputs->input_error));
+    job->status = MKD_ERROR_FILE;
     inputs->input_error = 0;
     return true;
   }
@@ -196,6 +207,7 @@ static void next_of_folder(const input_list *inputs, input_source *source, scan_
   if (source->error) {
     job->path = text_format("%s", source->path);
     job->error = text_format("%s", source->error);
+    job->status = source->status;
     return;
   }
   const char *path = mkd_dataset_get(source->dataset, source->next).path;

@@ -1,8 +1,8 @@
 #include "report_facts.h"
 
 #include "cli.h"
+#include "json.h"
 
-#include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -92,7 +92,7 @@ mkd_status report_facts_of(report_facts *facts, const report_input *input)
   char *json;
   mkd_status status = mkd_describe(&json, input->model);
   if (status != MKD_OK) return status;
-  json_t *model = json_loads(json, 0, NULL);
+  json_t *model = json_from_text(json);
   mkd_text_free(json);
   if (!model) return refuse(MKD_ERROR_FILE, "%s: its description cannot be read", input->model);
   *facts = (report_facts){0};

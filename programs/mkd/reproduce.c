@@ -2,13 +2,13 @@
 #include "cli.h"
 #include "destination.h"
 #include "expert_file.h"
+#include "json.h"
 #include "options.h"
 #include "plot.h"
 #include "rows_print.h"
 #include "state.h"
 #include "verbs.h"
 
-#include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,7 +72,7 @@ static mkd_status recipe_value(const char *recipe, const char *key, char **value
   char *text;
   mkd_status status = mkd_describe(&text, recipe);
   if (status != MKD_OK) return status;
-  json_t *described = json_loads(text, 0, NULL);
+  json_t *described = json_from_text(text);
   mkd_text_free(text);
   const json_t *found = json_object_get(json_object_get(described, "recipe"), key);
   if (json_is_string(found))

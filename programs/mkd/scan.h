@@ -7,10 +7,11 @@
 #include "pictures.h"
 
 typedef struct {
-  char *path;   /* of the image */
-  char *name;   /* for its pictures, see pictures_save */
-  char *mask;   /* path of its ground truth, or NULL */
-  char *error;  /* why there is no such image, or NULL */
+  char *path;  /* of the image */
+  char *name;  /* for its pictures, see pictures_save */
+  char *mask;  /* path of its ground truth, or NULL */
+  char *error; /* why there is no such image, or NULL; its status is not MKD_OK then */
+  mkd_status status;
   size_t index; /* free for the caller of scan_run */
 } scan_job;
 

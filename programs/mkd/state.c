@@ -3,10 +3,10 @@
 #include "cli.h"
 #include "destination.h"
 #include "folders.h"
+#include "json.h"
 #include "output.h"
 
 #include <ctype.h>
-#include <jansson.h>
 #include <limits.h>
 #include <math.h>
 #include <stdlib.h>
@@ -106,7 +106,7 @@ mkd_status state_open(const char *folder, const experiment *e)
   char *path = text_format("%s/command.json", folder), *units = text_format("%s/units/", folder);
   if (access(path, F_OK) == 0) {
     json_error_t error;
-    json_t *before = json_load_file(path, 0, &error);
+    json_t *before = json_from_file(path, &error);
     status = before ? compare(folder, before, now) : refuse_json(path, &error);
     json_decref(before);
   }
@@ -233,7 +233,7 @@ mkd_status state_load(const char *folder, const unit_name *name, const experimen
   if (*found) {
     json_error_t error;
     size_t maps = protocol_has_masks(e->protocol) ? e->ablation->map_count : 0;
-    json_t *unit = json_load_file(path, 0, &error);
+    json_t *unit = json_from_file(path, &error);
     *result = (unit_result){0};
     if (!unit)
       status = refuse_json(path, &error);

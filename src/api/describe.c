@@ -1,15 +1,14 @@
 /* What a file is, and what the library is. */
+#include "core/json.h"
 #include "core/memory.h"
 #include "core/safetensors.h"
 #include "expert/expert.h"
 #include "model/model_file.h"
 #include "nn/exec.h"
 
-#include <jansson.h>
 #include <math.h>
 #include <png.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <tiffio.h>
 #include <webp/decode.h>
@@ -40,12 +39,7 @@ const char *mkd_build_info(void)
 
 static mkd_status finish(char **json, json_t *object)
 {
-  char *text = object ? json_dumps(object, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) : NULL;
-  json_decref(object);
-  if (!text) return mk_fail_memory(0);
-  mkd_status status = mk_text_copy(json, text);
-  free(text);
-  return status;
+  return mk_json_format(json, object, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
 }
 
 static size_t parameters(const mk_graph *graph)
@@ -97,8 +91,13 @@ static mkd_status describe_model(char **json, const mk_tensors *tensors, const c
   }
   const mk_provenance *p = &d->provenance;
   const mk_input_spec *in = &d->input;
-  json_t *recipe = json_loads(recipe_text, 0, NULL);
+  json_t *recipe;
+  status = mk_json_parse(&recipe, recipe_text, strlen(recipe_text));
   mk_free(recipe_text);
+  if (status != MKD_OK) {
+    mkd_detector_destroy(d);
+    return status;
+  }
   json_t *object = json_pack(
       "{s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:i, s:o, s:o, s:b, s:{s:i, s:i, s:b, s:f, s:f, s:i, "
       "s:i, s:f},"
@@ -120,6 +119,18 @@ static mkd_status describe_model(char **json, const mk_tensors *tensors, const c
   return finish(json, object);
 }
 
+static json_t *output_names(const mk_graph *graph)
+{
+  json_t *names = json_array();
+  for (int i = 1; names && i < graph->count; ++i) {
+    if (!graph->ops[i].name[0]) continue;
+    if (json_array_append_new(names, json_string(graph->ops[i].name)) == 0) continue;
+    json_decref(names);
+    return NULL;
+  }
+  return names;
+}
+
 static mkd_status describe_expert(char **json, const char *path)
 {
   mkd_expert *e;
@@ -130,11 +141,7 @@ static mkd_status describe_expert(char **json, const char *path)
     mkd_expert_destroy(e);
     return status;
   }
-  json_t *outputs = json_array();
-  for (int i = 1; outputs && i < e->graph->count; ++i) {
-    if (e->graph->ops[i].name[0])
-      json_array_append_new(outputs, json_string(e->graph->ops[i].name));
-  }
+  json_t *outputs = output_names(e->graph);
   json_t *object =
       json_pack("{s:s, s:s, s:s, s:I, s:i, s:f, s:[f, f, f], s:[f, f, f], s:o}", "kind", "expert",
                 "expert", e->arch, "sha256", e->sha256, "parameters",
@@ -154,8 +161,10 @@ static mkd_status describe_recipe(char **json, const char *path)
   if (status == MKD_OK) status = mk_recipe_to_json(&text, &recipe);
   mk_recipe_free(&recipe);
   MK_TRY(status);
-  json_t *object = json_loads(text, 0, NULL);
+  json_t *object;
+  status = mk_json_parse(&object, text, strlen(text));
   mk_free(text);
+  MK_TRY(status);
   return finish(json, json_pack("{s:s, s:o}", "kind", "recipe", "recipe", object));
 }
 

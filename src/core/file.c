@@ -17,19 +17,28 @@ struct mk_writer {
   char *path, *temporary;
 };
 
-mkd_status mk_fail_errno(int error, const char *path, const char *doing)
+static mkd_status fail_errno(mkd_status status, int error, const char *path, const char *doing)
+{
+  if (error == ENOMEM) return mk_fail(MKD_ERROR_MEMORY, "%s: out of memory", path);
+  return mk_fail(status, "%s: %s: %s", path, doing, strerror(error));
+}
+
+mkd_status mk_fail_reading(int error, const char *path, const char *doing)
+{
+  return fail_errno(MKD_ERROR_FILE, error, path, doing);
+}
+
+mkd_status mk_fail_writing(int error, const char *path, const char *doing)
 {
   bool storage =
       error == ENOSPC || error == EDQUOT || error == EIO || error == EFBIG || error == EROFS;
-  if (error == ENOMEM) return mk_fail(MKD_ERROR_MEMORY, "%s: out of memory", path);
-  return mk_fail(storage ? MKD_ERROR_STORAGE : MKD_ERROR_FILE, "%s: %s: %s", path, doing,
-                 strerror(error));
+  return fail_errno(storage ? MKD_ERROR_STORAGE : MKD_ERROR_FILE, error, path, doing);
 }
 
 static mkd_status read_all(mk_bytes *bytes, int descriptor, const char *path, uint64_t limit)
 {
   struct stat info;
-  if (fstat(descriptor, &info) != 0) return mk_fail_errno(errno, path, "cannot read");
+  if (fstat(descriptor, &info) != 0) return mk_fail_reading(errno, path, "cannot read");
   if (S_ISDIR(info.st_mode)) return mk_fail(MKD_ERROR_FILE, "%s: is a folder, not a file", path);
   if (!S_ISREG(info.st_mode)) return mk_fail(MKD_ERROR_FILE, "%s: is not a regular file", path);
   if ((uint64_t)info.st_size > limit)
@@ -44,7 +53,7 @@ static mkd_status read_all(mk_bytes *bytes, int descriptor, const char *path, ui
     if (n <= 0) {
       mk_free(data);
       if (n == 0) return mk_fail(MKD_ERROR_FILE, "%s: became shorter while it was read", path);
-      return mk_fail_errno(errno, path, "cannot read");
+      return mk_fail_reading(errno, path, "cannot read");
     }
     done += (size_t)n;
   }
@@ -56,7 +65,7 @@ mkd_status mk_file_read(mk_bytes *bytes, const char *path, uint64_t limit)
 {
   /* O_NONBLOCK: opening a FIFO must not hang; it has no effect on regular files. */
   int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (descriptor < 0) return mk_fail_errno(errno, path, "cannot open");
+  if (descriptor < 0) return mk_fail_reading(errno, path, "cannot open");
   mkd_status status = read_all(bytes, descriptor, path, limit);
   close(descriptor);
   return status;
@@ -88,7 +97,7 @@ mkd_status mk_writer_open(mk_writer **out, const char *path)
     if (status != MKD_OK) break;
     writer->descriptor = open(writer->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (writer->descriptor < 0 && (errno != EEXIST || attempt == 16))
-      status = mk_fail_errno(errno, path, "cannot create");
+      status = mk_fail_writing(errno, path, "cannot create");
   }
   if (status != MKD_OK) {
     writer_free(writer);
@@ -104,7 +113,7 @@ mkd_status mk_writer_write(mk_writer *writer, const void *data, size_t size)
   while (size > 0) {
     ssize_t n = write(writer->descriptor, bytes, size);
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return mk_fail_errno(errno, writer->path, "cannot write");
+    if (n < 0) return mk_fail_writing(errno, writer->path, "cannot write");
     bytes += n;
     size -= (size_t)n;
   }
@@ -128,12 +137,12 @@ mkd_status mk_writer_commit(mk_writer *writer)
 {
   mkd_status status = MKD_OK;
   if (fsync(writer->descriptor) != 0) {
-    status = mk_fail_errno(errno, writer->path, "cannot write");
+    status = mk_fail_writing(errno, writer->path, "cannot write");
   } else {
     int descriptor = writer->descriptor;
     writer->descriptor = -1;
     if (close(descriptor) != 0 || rename(writer->temporary, writer->path) != 0)
-      status = mk_fail_errno(errno, writer->path, "cannot write");
+      status = mk_fail_writing(errno, writer->path, "cannot write");
   }
   if (status == MKD_OK)
     sync_folder(writer->path);

@@ -24,8 +24,10 @@ void mk_writer_abort(mk_writer *writer);        /* accepts NULL */
 /* The three steps in one. */
 mkd_status mk_file_write(const char *path, const void *data, size_t size);
 
-/* mk_fail with the text of `error` (an errno value): MKD_ERROR_STORAGE for a full or failing disk,
- * else MKD_ERROR_FILE. `doing` is for example "cannot write". */
-mkd_status mk_fail_errno(int error, const char *path, const char *doing);
+/* mk_fail with the text of `error` (an errno value). `doing` is for example "cannot read". What
+ * cannot be read is MKD_ERROR_FILE; what cannot be written is that, too, but MKD_ERROR_STORAGE if
+ * the disk is full or failing. */
+mkd_status mk_fail_reading(int error, const char *path, const char *doing);
+mkd_status mk_fail_writing(int error, const char *path, const char *doing);
 
 #endif

@@ -1,5 +1,6 @@
 #include "core/memory.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,6 +50,16 @@ mkd_status mk_grow(void *out, size_t old_count, size_t count, size_t size)
 void mk_free(void *pointer)
 {
   free(pointer);
+}
+
+void mk_memory_watch(void)
+{
+  errno = 0;
+}
+
+bool mk_memory_failed(void)
+{
+  return errno == ENOMEM;
 }
 
 mkd_status mk_text_copy_n(char **out, const char *text, size_t length)

@@ -26,6 +26,12 @@ mkd_status mk_text_copy_n(char **out, const char *text, size_t length);
 __attribute__((format(printf, 2, 3))) mkd_status mk_text_format(char **out, const char *format,
                                                                 ...);
 
+/* For libraries that do not tell an allocation that failed from a bad file: clear before the call,
+ * ask after one that has failed. After one that has not, it may be mistaken: malloc can leave its
+ * mark on the way to memory that it finds elsewhere. */
+void mk_memory_watch(void);
+bool mk_memory_failed(void); /* in the calling thread */
+
 /* a * b, a + b with overflow check: false and *out untouched when it does not fit. */
 static inline bool mk_mul(size_t a, size_t b, size_t *out)
 {

@@ -1,6 +1,5 @@
 #include "core/number.h"
 
-#include <errno.h>
 #include <locale.h>
 #include <math.h>
 #include <stdlib.h>
@@ -9,12 +8,12 @@
 bool mk_parse_number(const char *text, double *number)
 {
   if (strspn(text, "+-.0123456789eE") != strlen(text)) return false; /* no space, hex, nan, inf */
-  locale_t c_locale = newlocale(LC_NUMERIC_MASK, "C", (locale_t)0);
+  /* The whole "C" locale is one that the C library has ready: this allocates nothing. */
+  locale_t c_locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
   if (!c_locale) return false;
   char *end;
-  errno = 0;
   double found = strtod_l(text, &end, c_locale);
-  bool whole = end != text && *end == 0 && errno == 0 && isfinite(found);
+  bool whole = end != text && *end == 0 && isfinite(found);
   freelocale(c_locale);
   if (whole) *number = found;
   return whole;

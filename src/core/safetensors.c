@@ -1,10 +1,10 @@
 #include "core/safetensors.h"
 
 #include "core/float_types.h"
+#include "core/json.h"
 #include "core/memory.h"
 
 #include <endian.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -200,10 +200,10 @@ static mkd_status parse(mk_tensors *tensors, const uint8_t *data, size_t size)
   if (length > max_header)
     return mk_fail(MKD_ERROR_FILE, "its header has %zu bytes, at most %zu are read", length,
                    max_header);
-  json_error_t error;
-  json_t *header = json_loadb((const char *)data + 8, length, JSON_REJECT_DUPLICATES, &error);
-  if (!header) return mk_fail(MKD_ERROR_FILE, "its header is not valid JSON: %s", error.text);
-  mkd_status status = read_header(tensors, header, data + 8 + length, size - 8 - length);
+  json_t *header;
+  mkd_status status = mk_json_parse(&header, (const char *)data + 8, length);
+  if (status != MKD_OK) return mk_fail_in(status, "its header");
+  status = read_header(tensors, header, data + 8 + length, size - 8 - length);
   json_decref(header);
   return status;
 }
@@ -239,9 +239,8 @@ mkd_status mk_safetensors_take(mk_tensors *tensors, mk_bytes *bytes, const char 
 static json_t *describe_tensor(const mk_tensor *tensor, size_t offset)
 {
   json_t *shape = json_array();
-  for (int i = 0; i < tensor->rank; ++i)
-    json_array_append_new(shape, json_integer((json_int_t)tensor->shape[i]));
-  if (json_array_size(shape) != (size_t)tensor->rank) {
+  for (int i = 0; shape && i < tensor->rank; ++i) {
+    if (json_array_append_new(shape, json_integer((json_int_t)tensor->shape[i])) == 0) continue;
     json_decref(shape);
     return NULL;
   }
@@ -273,12 +272,13 @@ static json_t *describe(const mk_tensors *tensors)
 /* The header with its length before it, padded with spaces to a multiple of 8 bytes. */
 static mkd_status format_header(mk_bytes *bytes, const mk_tensors *tensors)
 {
+  mk_memory_watch();
   json_t *header = describe(tensors);
-  char *text = header ? json_dumps(header, JSON_COMPACT) : NULL;
-  json_decref(header);
-  if (!text)
-    return mk_fail(MKD_ERROR_ARGUMENT,
-                   "out of memory, or a tensor's name or metadata is not UTF-8");
+  if (!header && mk_memory_failed()) return mk_fail_memory(0);
+  if (!header)
+    return mk_fail(MKD_ERROR_ARGUMENT, "the name of a tensor, or its metadata, is not UTF-8");
+  char *text;
+  MK_TRY(mk_json_format(&text, header, JSON_COMPACT));
   size_t length = strlen(text), padded = (length + 7) / 8 * 8;
   mkd_status status = MKD_OK;
   if (padded > max_header)
@@ -292,7 +292,7 @@ static mkd_status format_header(mk_bytes *bytes, const mk_tensors *tensors)
     memset(bytes->data + 8 + length, ' ', padded - length);
     bytes->size = 8 + padded;
   }
-  free(text);
+  mk_free(text);
   return status;
 }
 

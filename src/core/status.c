@@ -38,5 +38,6 @@ mkd_status mk_fail_in(mkd_status status, const char *context)
 
 mkd_status mk_fail_memory(size_t bytes)
 {
+  if (bytes == 0) return mk_fail(MKD_ERROR_MEMORY, "out of memory");
   return mk_fail(MKD_ERROR_MEMORY, "out of memory (%zu bytes asked for)", bytes);
 }

@@ -20,7 +20,7 @@ static inline mkd_status mk_status_same(mkd_status status)
 /* Puts "context: " before the current error text; returns `status`. */
 mkd_status mk_fail_in(mkd_status status, const char *context);
 
-/* mk_fail for a failed allocation of `bytes`. */
+/* mk_fail for a failed allocation of `bytes`; 0 = of an unknown size. */
 mkd_status mk_fail_memory(size_t bytes);
 
 #define MK_TRY(call)                                                                               \

@@ -32,7 +32,7 @@ static mkd_status map_file(mk_store *store, size_t bytes)
   }
   if (descriptor >= 0) close(descriptor);
   mkd_status status =
-      error ? mk_fail_errno(error, path, "cannot make the cache of inputs and targets") : MKD_OK;
+      error ? mk_fail_writing(error, path, "cannot make the cache of inputs and targets") : MKD_OK;
   mk_free(path);
   MK_TRY(status);
   store->data = data;

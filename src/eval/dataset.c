@@ -181,7 +181,7 @@ mkd_status mkd_dataset_open_layout(mkd_dataset **out, const char *folder, mkd_la
 {
   struct stat info;
   if (!out || !folder) return mk_fail(MKD_ERROR_ARGUMENT, "data set: no folder given");
-  if (stat(folder, &info) != 0) return mk_fail_errno(errno, folder, "cannot open");
+  if (stat(folder, &info) != 0) return mk_fail_reading(errno, folder, "cannot open");
   mkd_dataset *dataset;
   MK_TRY(mk_alloc(&dataset, 1, sizeof *dataset));
   mkd_status status = read_layout(dataset, folder, layout, split);

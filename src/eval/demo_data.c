@@ -64,7 +64,7 @@ static mkd_status check_empty(const char *folder)
   DIR *directory = opendir(folder);
   if (!directory) {
     if (errno == ENOTDIR) return mk_fail(MKD_ERROR_FILE, "%s: is not a folder", folder);
-    return mk_fail_errno(errno, folder, "cannot open the folder");
+    return mk_fail_reading(errno, folder, "cannot open the folder");
   }
   bool empty = true;
   for (struct dirent *entry; empty && (entry = readdir(directory));)
@@ -82,7 +82,7 @@ static mkd_status make_folder(journal *made, const char *folder, const char *ins
   MK_TRY(mk_text_format(&path, "%s%s%s", folder, inside ? "/" : "", inside ? inside : ""));
   if (mkdir(path, 0777) == 0) return note(made, path);
   mkd_status status = MKD_OK;
-  if (errno != EEXIST) status = mk_fail_errno(errno, path, "cannot create the folder");
+  if (errno != EEXIST) status = mk_fail_writing(errno, path, "cannot create the folder");
   mk_free(path);
   return status;
 }

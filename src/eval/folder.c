@@ -35,9 +35,9 @@ static mkd_status is_folder_in(bool *yes, const char *folder, const char *name)
 {
   char *path;
   MK_TRY(mk_path_join(&path, folder, name));
-  *yes = mk_is_folder(path);
+  mkd_status status = mk_is_folder(yes, path);
   mk_free(path);
-  return MKD_OK;
+  return status;
 }
 
 /* Appends ", name" to `*text`, and "..." in place of the names after the tenth. */
@@ -257,13 +257,15 @@ static mkd_status open_test(mkd_dataset *dataset, const char *folder)
   char *test, *truth = NULL;
   MK_TRY(mk_path_join(&test, folder, "test"));
   size_t skip = strlen(test) + 1;
-  mkd_status status = MKD_OK;
-  if (!mk_is_folder(test))
+  bool has_test, has_truth = false;
+  mkd_status status = mk_is_folder(&has_test, test);
+  if (status == MKD_OK && !has_test)
     status = mk_fail(MKD_ERROR_DATA, "%s: has no folder test; " LAYOUT, folder);
   if (status == MKD_OK) status = mk_dataset_add_folder(dataset, test, "", false);
   if (status == MKD_OK) status = label(dataset, skip);
   if (status == MKD_OK) status = mk_path_join(&truth, folder, "ground_truth");
-  if (status == MKD_OK && mk_is_folder(truth)) status = pair_masks(dataset, truth, skip);
+  if (status == MKD_OK) status = mk_is_folder(&has_truth, truth);
+  if (status == MKD_OK && has_truth) status = pair_masks(dataset, truth, skip);
   mk_free(test);
   mk_free(truth);
   return status;
@@ -271,7 +273,9 @@ static mkd_status open_test(mkd_dataset *dataset, const char *folder)
 
 mkd_status mk_dataset_read_folder(mkd_dataset *dataset, const char *folder, mkd_split split)
 {
-  if (!mk_is_folder(folder)) return open_file(dataset, folder, split);
+  bool is_folder;
+  MK_TRY(mk_is_folder(&is_folder, folder));
+  if (!is_folder) return open_file(dataset, folder, split);
   if (split == MKD_SPLIT_TRAIN) return open_train(dataset, folder);
   if (split == MKD_SPLIT_TEST) return open_test(dataset, folder);
   if (split == MKD_SPLIT_ALL) return mk_dataset_add_folder(dataset, folder, "", false);

@@ -13,8 +13,9 @@ static mkd_status add_classes(mkd_dataset *dataset, const char *folder, const mk
     bool is_normal = strcmp(names->items[i], "NORMAL") == 0;
     char *path;
     MK_TRY(mk_path_join(&path, folder, names->items[i]));
-    mkd_status status = MKD_OK;
-    if (mk_is_folder(path)) {
+    bool is_folder;
+    mkd_status status = mk_is_folder(&is_folder, path);
+    if (status == MKD_OK && is_folder) {
       status = mk_dataset_add_folder(dataset, path, names->items[i], !is_normal);
       *normal = *normal || is_normal;
     }

@@ -87,22 +87,27 @@ bool mk_image_name(const char *name)
   return false;
 }
 
-bool mk_is_folder(const char *path)
+mkd_status mk_is_folder(bool *yes, const char *path)
 {
   struct stat info;
-  return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+  *yes = false;
+  if (stat(path, &info) == 0)
+    *yes = S_ISDIR(info.st_mode);
+  else if (errno != ENOENT && errno != ENOTDIR && errno != ELOOP)
+    return mk_fail_reading(errno, path, "cannot look at it");
+  return MKD_OK;
 }
 
 mkd_status mk_list_folder(mk_list *names, const char *folder)
 {
   DIR *stream = opendir(folder);
-  if (!stream) return mk_fail_errno(errno, folder, "cannot open the folder");
+  if (!stream) return mk_fail_reading(errno, folder, "cannot open the folder");
   mkd_status status = MKD_OK;
   while (status == MKD_OK) {
     errno = 0;
     const struct dirent *entry = readdir(stream);
     if (!entry) {
-      if (errno != 0) status = mk_fail_errno(errno, folder, "cannot read the folder");
+      if (errno != 0) status = mk_fail_reading(errno, folder, "cannot read the folder");
       break;
     }
     if (entry->d_name[0] == '.') continue;
@@ -172,18 +177,20 @@ static mkd_status walk_entry(walk *w, mk_list *files, const char *folder, const 
                              int depth)
 {
   char *path;
+  bool is_folder;
   MK_TRY(mk_path_join(&path, folder, name));
-  if (mk_is_folder(path)) return push_folder(w, path, depth);
+  mkd_status status = mk_is_folder(&is_folder, path);
+  if (status == MKD_OK && is_folder) return push_folder(w, path, depth);
   /* A broken link with the name of an image is listed: reading it says what is wrong. */
-  if (mk_image_name(name)) return list_take(files, path);
+  if (status == MKD_OK && mk_image_name(name)) return list_take(files, path);
   mk_free(path);
-  return MKD_OK;
+  return status;
 }
 
 static mkd_status walk_folder(walk *w, mk_list *files, const char *folder, int depth)
 {
   struct stat info;
-  if (stat(folder, &info) != 0) return mk_fail_errno(errno, folder, "cannot open the folder");
+  if (stat(folder, &info) != 0) return mk_fail_reading(errno, folder, "cannot open the folder");
   bool is_new;
   MK_TRY(visited_add(&w->visited, &info, &is_new));
   if (!is_new) return MKD_OK;

@@ -19,8 +19,8 @@ mkd_status mk_path_join(char **path, const char *folder, const char *name);
  * .ppm .pbm .pnm in any case. */
 bool mk_image_name(const char *name);
 
-/* True when `path` is a folder; links are followed. */
-bool mk_is_folder(const char *path);
+/* Whether `path` is a folder; links are followed. What is not there is none. */
+mkd_status mk_is_folder(bool *yes, const char *path);
 
 /* Appends the names in `folder` (files, folders, anything) that do not start with a dot, and sorts
  * the list by bytes. */

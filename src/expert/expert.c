@@ -1,11 +1,11 @@
 #include "expert/expert.h"
 
+#include "core/json.h"
 #include "core/memory.h"
 #include "expert/architecture.h"
 #include "expert/weights.h"
 #include "nn/graph_tensors.h"
 
-#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -94,11 +94,10 @@ static mkd_status add_numbers(mk_tensors *tensors, const char *prefix, const cha
                               const float *numbers)
 {
   json_t *array = json_pack("[f,f,f]", (double)numbers[0], (double)numbers[1], (double)numbers[2]);
-  char *text = json_dumps(array, JSON_COMPACT | JSON_REAL_PRECISION(9));
-  json_decref(array);
-  if (!text) return mk_fail_memory(0);
+  char *text;
+  MK_TRY(mk_json_format(&text, array, JSON_COMPACT | JSON_REAL_PRECISION(9)));
   mkd_status status = add_metadata(tensors, prefix, key, text);
-  free(text);
+  mk_free(text);
   return status;
 }
 
@@ -129,9 +128,10 @@ static mkd_status get_numbers(float *numbers, const mk_tensors *tensors, const c
                               const char *key)
 {
   const char *text = NULL;
-  json_error_t error;
+  json_t *array = NULL;
   MK_TRY(get_metadata(&text, tensors, prefix, key));
-  json_t *array = json_loads(text, 0, &error);
+  mkd_status status = mk_json_parse(&array, text, strlen(text));
+  if (status == MKD_ERROR_MEMORY) return status;
   bool valid = json_array_size(array) == 3;
   for (size_t i = 0; valid && i < 3; ++i) {
     const json_t *number = json_array_get(array, i);

@@ -195,8 +195,11 @@ static mkd_status read_archive(mk_tensors *tensors, zip_t *archive, size_t file_
 mkd_status mk_pth_zip_parse(mk_tensors *tensors, const uint8_t *data, size_t size)
 {
   zip_t *archive;
-  MK_TRY(open_archive(&archive, data, size));
-  mkd_status status = read_archive(tensors, archive, size);
-  zip_discard(archive);
-  return status;
+  mk_memory_watch();
+  mkd_status status = open_archive(&archive, data, size);
+  if (status == MKD_OK) {
+    status = read_archive(tensors, archive, size);
+    zip_discard(archive);
+  }
+  return status == MKD_ERROR_FILE && mk_memory_failed() ? mk_fail_memory(0) : status;
 }

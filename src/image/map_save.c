@@ -103,8 +103,9 @@ static bool write_map(TIFF *tiff, const mkd_map *map)
 
 static mkd_status encode_map(buffer *b, const mkd_map *map, const char *path)
 {
+  mk_memory_watch();
   TIFFOpenOptions *options = TIFFOpenOptionsAlloc();
-  if (!options) return mk_fail_memory(sizeof(void *));
+  if (!options) return mk_fail_memory(0);
   TIFFOpenOptionsSetErrorHandlerExtR(options, on_error, b);
   TIFFOpenOptionsSetWarningHandlerExtR(options, on_error, b);
   TIFF *tiff = TIFFClientOpenExt(path, "w", b, on_read, on_write, on_seek, on_close, on_size, NULL,
@@ -114,6 +115,7 @@ static mkd_status encode_map(buffer *b, const mkd_map *map, const char *path)
   if (tiff) TIFFClose(tiff);
   if (done && b->text[0] == '\0') return MKD_OK;
   if (b->status != MKD_OK) return b->status;
+  if (mk_memory_failed()) return mk_fail(MKD_ERROR_MEMORY, "%s: out of memory", path);
   return mk_fail(MKD_ERROR_FILE, "%s: cannot write TIFF: %s", path, b->text);
 }
 

@@ -52,7 +52,7 @@ static bool is_pnm(const mk_encoded *file)
          strchr(" \t\n\v\f\r#", file->data[2]) && file->data[1] && file->data[2];
 }
 
-static mkd_status decode(mkd_picture **picture, const mk_encoded *file)
+static mkd_status choose_and_decode(mkd_picture **picture, const mk_encoded *file)
 {
   if (starts_with(file, "\xff\xd8\xff", 3)) return mk_jpeg_decode(picture, file);
   if (starts_with(file, "\x89PNG\r\n\x1a\n", 8)) return mk_png_decode(picture, file);
@@ -61,6 +61,14 @@ static mkd_status decode(mkd_picture **picture, const mk_encoded *file)
   if (is_bmp(file)) return mk_bmp_decode(picture, file);
   if (is_pnm(file)) return mk_pnm_decode(picture, file);
   return mk_fail_unknown_type(file);
+}
+
+static mkd_status decode(mkd_picture **picture, const mk_encoded *file)
+{
+  mk_memory_watch();
+  mkd_status status = choose_and_decode(picture, file);
+  if (status != MKD_ERROR_FILE || !mk_memory_failed()) return status;
+  return mk_fail(MKD_ERROR_MEMORY, "%s: out of memory", file->name);
 }
 
 mkd_status mkd_picture_decode(mkd_picture **picture, const void *bytes, size_t size,

@@ -20,7 +20,7 @@ static void on_error(png_structp png, png_const_charp text)
 {
   encoder *e = png_get_error_ptr(png);
   if (e->status == MKD_OK)
-    e->status = mk_fail(MKD_ERROR_MEMORY, "%s: cannot write PNG: %s", e->path, text);
+    e->status = mk_fail(MKD_ERROR_MEMORY, "%s: out of memory (PNG: %s)", e->path, text);
   png_longjmp(png, 1);
 }
 

@@ -1,13 +1,12 @@
 #include "model/model_file.h"
 
+#include "core/json.h"
 #include "core/memory.h"
 #include "nn/exec.h"
 #include "nn/graph_tensors.h"
 
-#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 static const uint64_t file_limit = UINT64_C(1) << 34;
@@ -22,11 +21,10 @@ enum { LOCALIZE_COUNT = sizeof localize_names / sizeof localize_names[0] };
 /* Fails the whole when any part could not be allocated; frees both. */
 static mkd_status add_json(mk_tensors *tensors, const char *key, json_t *value)
 {
-  char *text = value ? json_dumps(value, JSON_COMPACT | JSON_REAL_PRECISION(17)) : NULL;
-  json_decref(value);
-  if (!text) return mk_fail_memory(0);
+  char *text;
+  MK_TRY(mk_json_format(&text, value, JSON_COMPACT | JSON_REAL_PRECISION(17)));
   mkd_status status = mk_tensors_add_metadata(tensors, key, text);
-  free(text);
+  mk_free(text);
   return status;
 }
 
@@ -142,10 +140,9 @@ mkd_status mkd_detector_save(const mkd_detector *detector, const char *path)
 static mkd_status get_json(json_t **object, const mk_tensors *tensors, const char *key)
 {
   const char *text = mk_tensors_metadata(tensors, key);
-  json_error_t error;
   if (!text) return mk_fail(MKD_ERROR_FILE, "metadata '%s' is missing", key);
-  *object = json_loads(text, JSON_REJECT_DUPLICATES, &error);
-  if (!*object) return mk_fail(MKD_ERROR_FILE, "metadata '%s': %s", key, error.text);
+  mkd_status status = mk_json_parse(object, text, strlen(text));
+  if (status != MKD_OK) return mk_fail_in(status, key);
   if (json_is_object(*object)) return MKD_OK;
   json_decref(*object);
   return mk_fail(MKD_ERROR_FILE, "metadata '%s' is no JSON object", key);

@@ -6,11 +6,10 @@
  * The operations are numbered from 1, 0 is the input; "name" is left out where there is none. */
 #include "nn/graph.h"
 
+#include "core/json.h"
 #include "core/memory.h"
 
-#include <jansson.h>
 #include <limits.h>
-#include <stdlib.h>
 #include <string.h>
 
 static const char *const kind_names[] = {
@@ -54,11 +53,15 @@ static bool describe_parameters(json_t *object, const mk_op *op)
   }
 }
 
+static json_t *sources(const mk_op *op)
+{
+  if (op->src[1] < 0) return json_integer(op->src[0]);
+  return json_pack("[i,i]", op->src[0], op->src[1]);
+}
+
 static bool describe_op(json_t *object, const mk_op *op)
 {
-  json_t *src =
-      op->src[1] < 0 ? json_integer(op->src[0]) : json_pack("[i,i]", op->src[0], op->src[1]);
-  return set(object, "op", json_string(kind_names[op->kind])) && set(object, "src", src) &&
+  return set(object, "op", json_string(kind_names[op->kind])) && set(object, "src", sources(op)) &&
          (op->name[0] == '\0' || set(object, "name", json_string(op->name))) &&
          describe_parameters(object, op);
 }
@@ -82,13 +85,10 @@ mkd_status mk_graph_to_json(char **json, const mk_graph *graph)
 {
   json_t *root = json_object();
   /* 9 digits tell every fp32 number from every other. */
-  char *text =
-      describe(root, graph) ? json_dumps(root, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
+  if (describe(root, graph))
+    return mk_json_format(json, root, JSON_COMPACT | JSON_REAL_PRECISION(9));
   json_decref(root);
-  if (!text) return mk_fail_memory(0);
-  mkd_status status = mk_text_copy(json, text);
-  free(text);
-  return status;
+  return mk_fail_memory(0);
 }
 
 /* ---- Reading --------------------------------------------------------------------------------- */
@@ -285,11 +285,12 @@ static mkd_status read_graph(mk_graph **out, json_t *root, size_t left, bool unf
 
 static mkd_status parse(mk_graph **graph, const char *json, size_t max_weights, bool unfilled)
 {
-  json_error_t error;
-  json_t *root = json_loads(json, JSON_REJECT_DUPLICATES, &error);
-  if (!root) return mk_fail(MKD_ERROR_FILE, "the graph is not valid JSON: %s", error.text);
-  mkd_status status = read_graph(graph, root, max_weights, unfilled);
-  json_decref(root);
+  json_t *root;
+  mkd_status status = mk_json_parse(&root, json, strlen(json));
+  if (status == MKD_OK) {
+    status = read_graph(graph, root, max_weights, unfilled);
+    json_decref(root);
+  }
   if (status == MKD_OK || status == MKD_ERROR_MEMORY) return status;
   return mk_fail_in(MKD_ERROR_FILE, "the graph");
 }

@@ -2,13 +2,14 @@
 #include "recipe/recipe.h"
 
 #include "core/file.h"
+#include "core/json.h"
 #include "core/memory.h"
 #include "core/number.h"
+#include "core/utf8.h"
 #include "recipe/embedded.h"
 
 #include <ctype.h>
 #include <errno.h>
-#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -200,14 +201,6 @@ static bool set_epochs(mk_epoch_rules *rules, const key *k, const char *text)
   return true;
 }
 
-/* What JSON can hold. */
-static bool is_utf8(const char *text)
-{
-  json_t *string = json_string(text);
-  json_decref(string);
-  return string != NULL;
-}
-
 static mkd_status set_text(mk_recipe *recipe, const key *k, const char *text, const char *origin)
 {
   void *to = field(recipe, k);
@@ -247,7 +240,7 @@ static mkd_status set_text(mk_recipe *recipe, const key *k, const char *text, co
     break;
   case TEXT: {
     char *copy;
-    fits = is_utf8(text);
+    fits = mk_is_utf8(text, strlen(text)); /* as JSON is */
     if (!fits) break;
     MK_TRY(mk_text_copy(&copy, text));
     mk_free(*(char **)to);
@@ -273,7 +266,6 @@ mkd_status mk_recipe_set(mk_recipe *recipe, const char *assignment)
 /* A JSON value as the text that set_text reads. */
 static mkd_status value_text(char **text, json_t *value, const key *k, const char *origin)
 {
-  char *dumped;
   if (json_is_string(value)) return mk_text_copy(text, json_string_value(value));
   if (k->type == TEXT) return fail_value(origin, k, "(not a text)");
   if (json_is_array(value) && k->type == POINTS) {
@@ -289,11 +281,7 @@ static mkd_status value_text(char **text, json_t *value, const key *k, const cha
     }
     return mk_text_copy(text, list);
   }
-  dumped = json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(17));
-  if (!dumped) return mk_fail_memory(0);
-  mkd_status status = mk_text_copy(text, dumped);
-  free(dumped);
-  return status;
+  return mk_json_format(text, json_incref(value), JSON_ENCODE_ANY | JSON_REAL_PRECISION(17));
 }
 
 static const char *embedded_json(const char *name)
@@ -344,20 +332,36 @@ static mkd_status parse_object(mk_recipe *recipe, json_t *object, const char *or
   return MKD_OK;
 }
 
-/* NOLINTNEXTLINE(misc-no-recursion): bases are recipes of our own */
-mkd_status mk_recipe_parse(mk_recipe *recipe, const char *json, const char *origin)
+/* The caller calls json_decref. */
+static mkd_status load_object(json_t **object, const char *json, size_t size, const char *origin)
 {
-  json_error_t error;
-  json_t *object = json_loads(json, JSON_REJECT_DUPLICATES, &error);
-  if (!object)
-    return mk_fail(MKD_ERROR_FILE, "%s: not a recipe: line %d: %s", origin, error.line, error.text);
+  mkd_status status = mk_json_parse(object, json, size);
+  if (status == MKD_OK && !json_is_object(*object)) {
+    json_decref(*object);
+    status = mk_fail(MKD_ERROR_FILE, "no JSON object");
+  }
+  if (status == MKD_OK) return status;
+  mk_fail_in(status, "not a recipe");
+  return mk_fail_in(status, origin);
+}
+
+/* Takes the object over. */
+/* NOLINTNEXTLINE(misc-no-recursion): bases are recipes of our own */
+static mkd_status parse_whole(mk_recipe *recipe, json_t *object, const char *origin)
+{
   memset(recipe, 0, sizeof *recipe);
-  mkd_status status = json_is_object(object)
-                          ? parse_object(recipe, object, origin)
-                          : mk_fail(MKD_ERROR_FILE, "%s: not a recipe: no JSON object", origin);
+  mkd_status status = parse_object(recipe, object, origin);
   json_decref(object);
   if (status != MKD_OK) mk_recipe_free(recipe);
   return status;
+}
+
+/* NOLINTNEXTLINE(misc-no-recursion): bases are recipes of our own */
+mkd_status mk_recipe_parse(mk_recipe *recipe, const char *json, const char *origin)
+{
+  json_t *object;
+  MK_TRY(load_object(&object, json, strlen(json), origin));
+  return parse_whole(recipe, object, origin);
 }
 
 mkd_status mk_recipe_load(mk_recipe *recipe, const char *name)
@@ -369,24 +373,18 @@ mkd_status mk_recipe_load(mk_recipe *recipe, const char *name)
                    "recipe: '%s' is not known; it is default, paper, paper-code, or a JSON file",
                    name);
   mk_bytes bytes;
-  char *json;
+  json_t *object;
   MK_TRY(mk_file_read(&bytes, name, 1 << 20));
-  mkd_status status = mk_text_copy_n(&json, (const char *)bytes.data, bytes.size);
+  mkd_status status = load_object(&object, (const char *)bytes.data, bytes.size, name);
   mk_free(bytes.data);
   MK_TRY(status);
   /* A file says only what differs from its base. */
-  json_t *object = json_loads(json, JSON_REJECT_DUPLICATES, NULL);
-  bool bare = json_is_object(object) && !json_object_get(object, "base");
-  if (bare && json_object_set_new(object, "base", json_string("default")) == 0) {
-    char *dumped = json_dumps(object, JSON_REAL_PRECISION(17));
-    status = dumped ? mk_recipe_parse(recipe, dumped, name) : mk_fail_memory(0);
-    free(dumped);
-  } else {
-    status = mk_recipe_parse(recipe, json, name);
+  if (!json_object_get(object, "base") &&
+      json_object_set_new(object, "base", json_string("default")) != 0) {
+    json_decref(object);
+    return mk_fail_memory(0);
   }
-  json_decref(object);
-  mk_free(json);
-  return status;
+  return parse_whole(recipe, object, name);
 }
 
 static json_t *key_json(const mk_recipe *recipe, const key *k)
@@ -407,7 +405,11 @@ static json_t *key_json(const mk_recipe *recipe, const key *k)
   case POINTS: {
     const mk_point_list *list = from;
     json_t *array = json_array();
-    for (int i = 0; i < list->count; ++i) json_array_append_new(array, json_string(list->names[i]));
+    for (int i = 0; array && i < list->count; ++i) {
+      if (json_array_append_new(array, json_string(list->names[i])) == 0) continue;
+      json_decref(array);
+      return NULL;
+    }
     return array;
   }
   case EPOCHS: {
@@ -439,12 +441,7 @@ mkd_status mk_recipe_to_json(char **json, const mk_recipe *recipe)
       object = NULL;
     }
   }
-  char *dumped = object ? json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(17)) : NULL;
-  json_decref(object);
-  if (!dumped) return mk_fail_memory(0);
-  mkd_status status = mk_text_copy(json, dumped);
-  free(dumped);
-  return status;
+  return mk_json_format(json, object, JSON_COMPACT | JSON_REAL_PRECISION(17));
 }
 
 /* ---- The whole ------------------------------------------------------------------------------- */

@@ -369,7 +369,7 @@ static void a_file_without_what_it_needs_is_refused(void **state)
       {"input_size", "65537", "'x.input_size'"},
       {"input_size", "22x", "'x.input_size'"},
       {"source_sha256", "aa", "'x.source_sha256'"},
-      {"graph", "{", "the graph is not valid JSON"},
+      {"graph", "{", "the graph: not valid JSON"},
       {"graph", "{\"input\":1,\"ops\":[]}", "takes 1 channels"},
       {"graph",
        "{\"input\":3,\"ops\":[{\"op\":\"conv\",\"src\":0,\"channels\":65536,\"kernel\":64,"

@@ -288,7 +288,7 @@ static void wrong_json_is_refused(void **state)
       {"", MKD_ERROR_FILE, "test: not a recipe"},
       {"[]", MKD_ERROR_FILE, "no JSON object"},
       {"3", MKD_ERROR_FILE, "test: not a recipe"},
-      {"{", MKD_ERROR_FILE, "test: not a recipe: line 1"},
+      {"{", MKD_ERROR_FILE, "test: not a recipe: not valid JSON, line 1"},
       {"{\n\"batch\": 3,\n}", MKD_ERROR_FILE, "line 3"},
       {"{\"base\": \"default\", \"batch\": 3, \"batch\": 4}", MKD_ERROR_FILE, "duplicate"},
       {"{\"base\": \"other\"}", MKD_ERROR_ARGUMENT, "base 'other' is not default, paper or"},
