@@ -260,9 +260,11 @@ static mkd_status read_whole(json_t **root, reader *r)
 mkd_status mk_json_parse(json_t **root, const char *text, size_t length)
 {
   reader r = {.text = text, .length = length};
+  *root = NULL;
   MK_TRY(mk_alloc(&r.token, length + 1, 1));
   mkd_status status = read_whole(root, &r);
   mk_free(r.token);
+  if (status != MKD_OK) *root = NULL; /* what there was of it is freed */
   return status;
 }
 

@@ -9,8 +9,8 @@
 
 /* Parses `length` bytes: an object or an array, in UTF-8, nested at most MK_JSON_DEPTH deep, in
  * which no object has a key twice and no text has a NUL. MKD_ERROR_FILE with the line and what is
- * wrong there as the error text, to be put into context by mk_fail_in, or MKD_ERROR_MEMORY. The
- * caller calls json_decref. */
+ * wrong there as the error text, to be put into context by mk_fail_in, or MKD_ERROR_MEMORY;
+ * *root is NULL then. The caller calls json_decref. */
 enum { MK_JSON_DEPTH = 64 };
 mkd_status mk_json_parse(json_t **root, const char *text, size_t length);
 

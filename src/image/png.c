@@ -86,17 +86,23 @@ static mkd_status read_file(decoder *d)
   png_set_user_limits(d->png, PNG_UINT_31_MAX, PNG_UINT_31_MAX); /* mk_picture_create has ours */
   /* Gamma would make libpng blend in linear light; the other chunks are not used either. */
   png_set_keep_unknown_chunks(d->png, PNG_HANDLE_CHUNK_NEVER, NULL, -1);
-  png_set_keep_unknown_chunks(d->png, PNG_HANDLE_CHUNK_AS_DEFAULT, (png_const_bytep) "eXIf", 1);
   png_read_info(d->png, d->info);
   return read_pixels(d);
 }
 
-static int read_orientation(const decoder *d)
+/* libpng would allocate what a chunk says that it has, whatever the file has. */
+static int read_orientation(const mk_encoded *file)
 {
-  png_bytep data = NULL;
-  png_uint_32 size = 0;
-  if (!png_get_eXIf_1(d->png, d->info, &size, &data)) return 1;
-  return mk_exif_orientation(data, size);
+  enum { SIGNATURE = 8, AROUND = 12 }; /* of a chunk: length, type and checksum */
+  size_t at = SIGNATURE;
+  for (size_t left = file->size - at; left >= AROUND; left = file->size - at) {
+    const uint8_t *chunk = file->data + at;
+    size_t length = mk_be32(chunk);
+    if (length > left - AROUND) break;
+    if (memcmp(chunk + 4, "eXIf", 4) == 0) return mk_exif_orientation(chunk + 8, length);
+    at += AROUND + length;
+  }
+  return 1;
 }
 
 mkd_status mk_png_decode(mkd_picture **picture, const mk_encoded *file)
@@ -105,7 +111,7 @@ mkd_status mk_png_decode(mkd_picture **picture, const mk_encoded *file)
   d.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &d, on_error, on_warning);
   if (d.png) d.info = png_create_info_struct(d.png);
   mkd_status status = d.info ? read_file(&d) : mk_fail_memory(sizeof d);
-  if (status == MKD_OK) status = mk_picture_orient(d.picture, read_orientation(&d));
+  if (status == MKD_OK) status = mk_picture_orient(d.picture, read_orientation(file));
   png_destroy_read_struct(&d.png, &d.info, NULL);
   if (status != MKD_OK) {
     mkd_picture_destroy(d.picture);

@@ -15,6 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { MAX_POINT_NAME = 64 }; /* bytes */
+
 typedef enum { INTEGER, REAL, REAL_OR_AUTO, BOOLEAN, CHOICE, TEXT, POINTS, EPOCHS } key_type;
 
 typedef struct {
@@ -154,7 +156,7 @@ static mkd_status set_points(mk_point_list *list, const char *text, bool *fits)
   while (*text && *fits && status == MKD_OK) {
     size_t length = strcspn(text, ", ");
     if (length > 0) {
-      *fits = parsed.count < MK_MAX_POINTS;
+      *fits = parsed.count < MK_MAX_POINTS && length <= MAX_POINT_NAME;
       if (*fits) status = mk_text_copy_n(&parsed.names[parsed.count], text, length);
       if (*fits && status == MKD_OK) ++parsed.count;
     }
@@ -206,6 +208,7 @@ static mkd_status set_text(mk_recipe *recipe, const key *k, const char *text, co
   void *to = field(recipe, k);
   double number;
   bool fits = false;
+  if (!mk_is_utf8(text, strlen(text))) return fail_value(origin, k, text); /* as JSON is */
   switch (k->type) {
   case INTEGER:
     fits = mk_parse_number(text, &number) && number >= k->low && number <= k->high &&
@@ -240,8 +243,7 @@ static mkd_status set_text(mk_recipe *recipe, const key *k, const char *text, co
     break;
   case TEXT: {
     char *copy;
-    fits = mk_is_utf8(text, strlen(text)); /* as JSON is */
-    if (!fits) break;
+    fits = true;
     MK_TRY(mk_text_copy(&copy, text));
     mk_free(*(char **)to);
     *(char **)to = copy;
@@ -275,7 +277,7 @@ static mkd_status value_text(char **text, json_t *value, const key *k, const cha
     json_array_foreach(value, i, item)
     {
       const char *name = json_string_value(item);
-      if (!name || strlen(name) > 64 || i >= MK_MAX_POINTS)
+      if (!name || strlen(name) > MAX_POINT_NAME || i >= MK_MAX_POINTS)
         return fail_value(origin, k, name ? name : "(not a text)");
       used += (size_t)snprintf(list + used, sizeof list - used, "%s,", name);
     }
