@@ -9,7 +9,7 @@
 
 enum {
   BUFFER = 1 << 14, /* floats, on the stack */
-  NEAR = 6 << 10    /* of them as many are used as stay in the first-level cache, */
+  NEAR = 6 << 10    /* of these, as many as stay in the first-level cache are used */
 };
 
 static int source_end(const mk_window *w, int line) /* past the last source line of dst line */

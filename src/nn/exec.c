@@ -223,7 +223,6 @@ static gemm_job make_job(const mk_exec *exec, const mk_gather_gemm *op)
   return (gemm_job){.kernels = kernels,
                     .op = *op,
                     .rows = (size_t)g->batch * (size_t)g->grid_height * (size_t)g->grid_width,
-                    .row_grain = (size_t)kernels->row_tile * 32,
                     .panels = mk_panel_count(kernels, op->channels)};
 }
 
@@ -248,6 +247,7 @@ void mk_run_gemm(const mk_exec *exec, mk_pool *pool, const mk_gather_gemm *op)
 void mk_run_dot(const mk_exec *exec, mk_pool *pool, const mk_gather_gemm *op)
 {
   gemm_job job = make_job(exec, op);
+  job.row_grain = (size_t)job.kernels->row_tile * 32;
   mk_pool_run(pool, (job.rows + job.row_grain - 1) / job.row_grain, dot_part, &job);
 }
 

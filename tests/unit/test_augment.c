@@ -218,15 +218,6 @@ static tiny_training training_of(watcher *w)
   return t;
 }
 
-static mk_bytes train(tiny_training *t)
-{
-  mkd_detector *detector;
-  assert_ok(tiny_training_run(&detector, t));
-  mk_bytes bytes = tiny_model_bytes(detector);
-  mkd_detector_destroy(detector);
-  return bytes;
-}
-
 static void threads_and_cache_give_same_bytes(void **state)
 {
   (void)state;
@@ -237,7 +228,7 @@ static void threads_and_cache_give_same_bytes(void **state)
     t.options.threads = i < 3 ? i + 1 : 2;
     if (i == 3) t.options.cache_memory = 0;
     if (i == 4) t.options.seed = 1;
-    models[i] = train(&t);
+    models[i] = tiny_trained_bytes(&t);
     assert_int_equal(w.expert_saw, 9); /* once, for the statistics, without those held out */
   }
   for (int i = 1; i < 5; ++i) assert_int_equal(same_bytes(models[0], models[i]), i < 4);
@@ -253,7 +244,7 @@ static void resumed_trainings_give_same_bytes(void **state)
   close(file);
   watcher w = {0};
   tiny_training t = training_of(&w);
-  mk_bytes whole = train(&t);
+  mk_bytes whole = tiny_trained_bytes(&t);
   t.options.checkpoint = path;
   for (uint64_t stop = 1; stop <= 4 * STEPS; ++stop) {
     mkd_detector *detector;
@@ -264,7 +255,7 @@ static void resumed_trainings_give_same_bytes(void **state)
     assert_int_equal(tiny_training_run(&detector, &t), MKD_CANCELLED);
     w.stop_at_step = 0;
     t.options.resume = true;
-    mk_bytes parts = train(&t);
+    mk_bytes parts = tiny_trained_bytes(&t);
     assert_true(same_bytes(whole, parts));
     mk_free(parts.data);
   }

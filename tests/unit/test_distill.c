@@ -545,18 +545,7 @@ static void trainings_match_the_reference_library(void **state)
   mkd_expert *expert = tiny_expert();
   int outputs[2] = {mk_graph_find(expert->graph, "p1"), mk_graph_find(expert->graph, "p2")};
   mk_teacher teacher = {expert->graph, expert->graph, outputs, expert->sha256};
-  mk_input_spec input = {TINY_WIDTH,
-                         TINY_HEIGHT,
-                         TINY_WIDTH,
-                         TINY_HEIGHT,
-                         MK_RESAMPLE_BILINEAR,
-                         {127, 127, 127},
-                         {128, 128, 128},
-                         0,
-                         255,
-                         0,
-                         0,
-                         0};
+  mk_input_spec input = tiny_input();
   for (int k = 0; k < 2; ++k) {
     mk_recipe recipe;
     mk_training training;
@@ -608,18 +597,7 @@ static void copies_are_warped_images_of_the_training_part(void **state)
   assert_ok(mk_recipe_load(&recipe, "default"));
   for (size_t i = 0; i < sizeof sets / sizeof *sets; ++i)
     assert_ok(mk_recipe_set(&recipe, sets[i]));
-  mk_input_spec input = {TINY_WIDTH,
-                         TINY_HEIGHT,
-                         TINY_WIDTH,
-                         TINY_HEIGHT,
-                         MK_RESAMPLE_BILINEAR,
-                         {127, 127, 127},
-                         {128, 128, 128},
-                         0,
-                         255,
-                         0,
-                         0,
-                         0};
+  mk_input_spec input = tiny_input();
   mk_split split;
   mk_reporter reporter = {NULL, NULL, NULL};
   tiny_images images = tiny_images_of(4, 7000);

@@ -61,15 +61,6 @@ static tiny_training training_of(record *r, int every, const char *const *sets)
   return t;
 }
 
-static mk_bytes train(tiny_training *t)
-{
-  mkd_detector *detector;
-  assert_ok(tiny_training_run(&detector, t));
-  mk_bytes bytes = tiny_model_bytes(detector);
-  mkd_detector_destroy(detector);
-  return bytes;
-}
-
 static const char *const variants[][4] = {
     {NULL},
     {"localize=gradient", "score=total", "normalise_targets=false", NULL},
@@ -83,13 +74,13 @@ static void training_goes_on_as_if_nothing_had_happened(void **state)
   for (int v = 0; v < VARIANTS; ++v) {
     record none = {0};
     tiny_training t = training_of(&none, 0, variants[v]);
-    mk_bytes expected = train(&t);
+    mk_bytes expected = tiny_trained_bytes(&t);
     assert_int_equal(none.taken, 0);
     for (int every = 1; every <= EPOCHS + 1; ++every) {
       record r = {0};
       t = training_of(&r, every, variants[v]);
       t.options.threads = 1 + every % 3;
-      mk_bytes bytes = train(&t);
+      mk_bytes bytes = tiny_trained_bytes(&t);
       assert_true(same_bytes(bytes, expected));
       /* Every so many epochs, and at the end. */
       assert_int_equal(r.taken, (EPOCHS + every - 1) / every);
@@ -110,7 +101,7 @@ static void snapshots_are_shorter_trainings(void **state)
   record r = {0};
   static const char *const constant[] = {"schedule=constant", NULL};
   tiny_training t = training_of(&r, 3, constant);
-  mk_bytes whole = train(&t);
+  mk_bytes whole = tiny_trained_bytes(&t);
   mk_free(whole.data);
   assert_int_equal(r.taken, 3);
   record none = {0};
@@ -148,7 +139,7 @@ static void resumed_trainings_give_the_rest(void **state)
   close(file);
   record whole = {0};
   tiny_training t = training_of(&whole, 2, variants[0]);
-  mk_bytes expected = train(&t);
+  mk_bytes expected = tiny_trained_bytes(&t);
   for (uint64_t stop = 1; stop < EPOCHS * STEPS; ++stop) {
     record r = {.stop_at_step = stop};
     mkd_detector *detector;
@@ -160,7 +151,7 @@ static void resumed_trainings_give_the_rest(void **state)
     r.stop_at_step = 0;
     r.stage = MKD_STAGE_READ;
     t.options.resume = true;
-    mk_bytes bytes = train(&t);
+    mk_bytes bytes = tiny_trained_bytes(&t);
     assert_true(same_bytes(bytes, expected));
     assert_int_equal(r.taken, whole.taken);
     for (int i = 0; i < r.taken; ++i) {

@@ -2,6 +2,7 @@
 #ifndef TEST_TINY_TRAIN_H
 #define TEST_TINY_TRAIN_H
 
+#include <stdio.h>
 #include <unistd.h>
 
 #include "core/file.h"
@@ -52,6 +53,19 @@ static inline mk_bytes tiny_model_bytes(const mkd_detector *detector)
   if (mkd_detector_save(detector, path) != MKD_OK || mk_file_read(&bytes, path, 1 << 24) != MKD_OK)
     bytes.data = NULL;
   unlink(path);
+  return bytes;
+}
+
+/* The bytes of the model file that a training gives. */
+static inline mk_bytes tiny_trained_bytes(tiny_training *t)
+{
+  mkd_detector *detector;
+  if (tiny_training_run(&detector, t) != MKD_OK) {
+    fprintf(stderr, "%s\n", mkd_last_error());
+    abort();
+  }
+  mk_bytes bytes = tiny_model_bytes(detector);
+  mkd_detector_destroy(detector);
   return bytes;
 }
 

@@ -86,7 +86,7 @@ INLINE float scalar_activate(float x, mk_activation activation)
 
 /* ---- Convolution: gather, then multiply ------------------------------------------------------ */
 
-enum { POINTERS = 4096 /* of one block of rows, on the stack */, CACHE_LINE = 16 /* floats */ };
+enum { POINTERS = 4096 }; /* of one block of rows, on the stack */
 
 static inline const float *gathered(const mk_gather *g, int n, int i, int j, int tap)
 {
@@ -194,8 +194,8 @@ static void store_ragged(const mk_gather_gemm *op, const float *sums, int width,
   }
 }
 
-/* A register tile: `rows` rows times a panel of `vectors` vectors from `channel` on. Meanwhile the
- * next panel comes near: of wide layers, the weights are too many for the nearer caches. */
+/* A register tile: `rows` rows times a panel of `vectors` vectors. The next panel is not fetched
+ * meanwhile: two of them do not fit into the first-level cache. */
 INLINE void gemm_tile(const mk_gather_gemm *op, const int rows, const int vectors,
                       const tile_rows *tile, const weight_panel *p)
 {
@@ -233,31 +233,36 @@ INLINE void gemm_tile(const mk_gather_gemm *op, const int rows, const int vector
   }
 }
 
-/* `count` rows, MR at a time, times one panel. Those that are left over go in pairs. */
+/* work(rows) for the fewest rows, a constant, that hold `count` of less than MR: pairs, so that the
+ * last may be one that nobody needs. */
+#define PAIRS(n, work)                                                                             \
+  case n:                                                                                          \
+    work(2 * n < MR ? 2 * n : MR);                                                                 \
+    break;
+#define BY_PAIRS(count, work)                                                                      \
+  switch (((count) + 1) / 2) {                                                                     \
+    PAIRS(1, work)                                                                                 \
+    PAIRS(2, work)                                                                                 \
+    PAIRS(3, work)                                                                                 \
+    PAIRS(4, work)                                                                                 \
+    PAIRS(5, work)                                                                                 \
+    PAIRS(6, work)                                                                                 \
+  default:                                                                                         \
+    break;                                                                                         \
+  }
+_Static_assert(MR <= 12 && MR % 2 == 0, "rows that are left over are up to six pairs");
+
+/* `count` rows, MR at a time, times one panel. */
 static void gemm_panel(const mk_gather_gemm *op, const float *const *src, float *const *dst,
                        int count, const weight_panel *p)
 {
   for (; count >= MR; count -= MR, src += op->gather.taps * MR, dst += MR)
     gemm_tile(op, MR, NV, &(tile_rows){src, dst, MR}, p);
   const tile_rows rest = {src, dst, count};
-#define PAIRS(n)                                                                                   \
-  case n:                                                                                          \
-    gemm_tile(op, 2 * n < MR ? 2 * n : MR, NV, &rest, p);                                          \
-    break
-  switch ((count + 1) / 2) {
-    PAIRS(1);
-    PAIRS(2);
-    PAIRS(3);
-    PAIRS(4);
-    PAIRS(5);
-    PAIRS(6);
-  default:
-    break;
-  }
-#undef PAIRS
+#define REST(rows) gemm_tile(op, rows, NV, &rest, p)
+  BY_PAIRS(count, REST)
+#undef REST
 }
-
-_Static_assert(MR <= 12 && MR % 2 == 0, "rows that are left over are up to six pairs");
 
 /* The same with a wide panel, in tiles of half as many rows. */
 static void gemm_wide_panel(const mk_gather_gemm *op, const float *const *src, float *const *dst,
@@ -338,7 +343,8 @@ static void locate_rows(const mk_gather_gemm *op, const float **rows, float **ds
     float *out = destination(op, *at);
     for (int k = r; k < last; ++k, out += op->dst_step * op->channels) dst[k] = out;
     row_slots slots = {rows + (size_t)(r / MR) * (size_t)g->taps * MR, r % MR, g->taps * MR};
-    for (int t = 0; t < g->taps; ++t, slots.tile += MR) locate_sources(g, slots, *at, t, last - r);
+    for (int t = 0; t < g->taps && !matrix; ++t, slots.tile += MR)
+      locate_sources(g, slots, *at, t, last - r);
     at->j += last - r - 1;
     next_position(g, at);
   }

@@ -14,7 +14,7 @@
  * paper's (1, 2). Up to scale, the row of B' for a point holds the coefficients of the product of
  * (x - p) over the other points p; the scale is in G. */
 
-enum { MAX_POINTS = 6 };
+enum { MAX_POINTS = 6, CACHE_LINE = 16 /* floats */ };
 
 /* For m = 4. */
 #define POINT_A 0.625f
@@ -314,28 +314,15 @@ INLINE void product_rows(const int rows, int depth, const float *src, const floa
   }
 }
 
-/* All tiles of a block times one panel. Rows that are left over go in pairs, so that the last may
- * be one that nobody needs. */
+/* All tiles of a block times one panel. */
 static void product_panel(int tiles, int depth, const float *src, const float *weights, float *dst,
                           size_t dst_stride)
 {
   for (; tiles >= MR; tiles -= MR, src += (size_t)MR * (size_t)depth, dst += MR * dst_stride)
     product_rows(MR, depth, src, weights, dst, dst_stride);
-#define PAIRS(n)                                                                                   \
-  case n:                                                                                          \
-    product_rows(2 * n < MR ? 2 * n : MR, depth, src, weights, dst, dst_stride);                   \
-    break
-  switch ((tiles + 1) / 2) {
-    PAIRS(1);
-    PAIRS(2);
-    PAIRS(3);
-    PAIRS(4);
-    PAIRS(5);
-    PAIRS(6);
-  default:
-    break;
-  }
-#undef PAIRS
+#define REST(rows) product_rows(rows, depth, src, weights, dst, dst_stride)
+  BY_PAIRS(tiles, REST)
+#undef REST
 }
 
 INLINE void winograd_block(const mk_winograd *op, const int m, float *scratch, size_t tile_begin,
