@@ -155,7 +155,7 @@ static mkd_status describe_expert(char **json, const char *path)
 static mkd_status describe_recipe(char **json, const char *path)
 {
   mk_recipe recipe = {0};
-  char *text;
+  char *text = NULL;
   MK_TRY(mk_recipe_load(&recipe, path));
   mkd_status status = mk_recipe_check(&recipe);
   if (status == MKD_OK) status = mk_recipe_to_json(&text, &recipe);
