@@ -22,7 +22,7 @@ as_root() {
 
 install_packages() {
   as_root apt-get -q update &&
-    as_root apt-get -q -y install --no-install-recommends libdnnl-dev python3-venv
+    as_root apt-get -q -y install --no-install-recommends libdnnl-dev ocl-icd-opencl-dev python3-venv
 }
 
 create_environment() {
@@ -38,7 +38,8 @@ build() {
 }
 
 venv=$root/build/bench-venv
-if ! [ -f /usr/include/dnnl.h ] || ! python3 -c 'import ensurepip' 2>/dev/null; then
+# CMake finds oneDNN only together with the OpenCL headers that Debian just recommends.
+if ! [ -f /usr/include/dnnl.h ] || ! [ -f /usr/include/CL/cl.h ] || ! python3 -c 'import ensurepip' 2>/dev/null; then
   step "Installing oneDNN and venv" install_packages
 fi
 cmp -s "$root/bench/requirements.txt" "$venv/installed" ||
