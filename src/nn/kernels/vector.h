@@ -29,6 +29,7 @@ typedef float vf_unaligned __attribute__((vector_size(MK_LANES * 4), aligned(4),
 #endif
 
 #define INLINE static inline __attribute__((always_inline))
+#define NOINLINE static __attribute__((noinline))
 
 INLINE vf load(const float *p)
 {
@@ -265,7 +266,7 @@ static void gemm_panel(const mk_gather_gemm *op, const float *const *src, float 
 }
 
 /* The same with a wide panel, in tiles of half as many rows. */
-static void gemm_wide_panel(const mk_gather_gemm *op, const float *const *src, float *const *dst,
+NOINLINE void gemm_wide_panel(const mk_gather_gemm *op, const float *const *src, float *const *dst,
                             int count, const weight_panel *p)
 {
   for (int row = 0; row < count; row += MR_WIDE, dst += MR_WIDE) {
