@@ -226,22 +226,35 @@ static gemm_job make_job(const mk_exec *exec, const mk_gather_gemm *op)
                     .panels = mk_panel_count(kernels, op->channels)};
 }
 
+static size_t divide_up(size_t a, size_t b)
+{
+  return (a + b - 1) / b;
+}
+
+/* Of `wanted` parts, as many as there can be, but at least one. */
+static size_t limit(size_t wanted, size_t most)
+{
+  return most < 1 ? 1 : wanted < most ? wanted : most;
+}
+
 /* Enough parts to keep every thread busy to the end, not so many that handing them out costs: of
- * rows, as long as a part fills the kernel's blocks, then of panels. */
+ * rows, as long as a part fills the kernel's blocks, then of panels; then of fewer rows. */
 void mk_run_gemm(const mk_exec *exec, mk_pool *pool, const mk_gather_gemm *op)
 {
+  enum { BLOCK_TILES = 16, LEAST_TILES = 4 };
   gemm_job job = make_job(exec, op);
   if (job.rows == 0) return;
   size_t wanted = mk_pool_threads(pool) > 1 ? 4 * (size_t)mk_pool_threads(pool) : 1;
-  size_t tile = (size_t)exec->net->kernels->row_tile, row_parts = job.rows / (16 * tile);
-  if (row_parts > wanted) row_parts = wanted;
-  if (row_parts < 1) row_parts = 1;
-  job.row_grain = ((job.rows + row_parts - 1) / row_parts + tile - 1) / tile * tile;
-  row_parts = (job.rows + job.row_grain - 1) / job.row_grain;
-  int panel_parts = (int)(wanted / row_parts);
-  job.panel_grain = panel_parts < job.panels ? job.panels / panel_parts : 1;
-  panel_parts = (job.panels + job.panel_grain - 1) / job.panel_grain;
-  mk_pool_run(pool, row_parts * (size_t)panel_parts, gemm_part, &job);
+  size_t tile = (size_t)exec->net->kernels->row_tile;
+  size_t row_parts = limit(wanted, job.rows / (BLOCK_TILES * tile));
+  size_t panel_parts = limit(divide_up(wanted, row_parts), (size_t)job.panels);
+  if (row_parts * panel_parts < wanted)
+    row_parts = limit(divide_up(wanted, panel_parts), job.rows / (LEAST_TILES * tile));
+  job.row_grain = divide_up(divide_up(job.rows, row_parts), tile) * tile;
+  job.panel_grain = (int)divide_up((size_t)job.panels, panel_parts);
+  row_parts = divide_up(job.rows, job.row_grain);
+  panel_parts = divide_up((size_t)job.panels, (size_t)job.panel_grain);
+  mk_pool_run(pool, row_parts * panel_parts, gemm_part, &job);
 }
 
 void mk_run_dot(const mk_exec *exec, mk_pool *pool, const mk_gather_gemm *op)
@@ -286,7 +299,7 @@ void mk_run_lanes(const mk_exec *exec, mk_pool *pool, size_t parts, mk_lane_work
 
 int mk_panel_grain(int panels, size_t shares, int lanes)
 {
-  size_t wanted = lanes > 1 ? 3 * (size_t)lanes : 1;
+  size_t wanted = lanes > 1 ? 2 * (size_t)lanes : 1;
   size_t parts = shares >= wanted ? 1 : (wanted + shares - 1) / shares;
   if (parts > (size_t)panels) parts = (size_t)panels;
   return (panels + (int)parts - 1) / (int)parts;

@@ -72,7 +72,9 @@ size_t mk_winograd_block(const mk_kernels *kernels, const mk_winograd *op)
   const size_t few_weights = (8 << 20) / sizeof(float);
   size_t weights = mk_winograd_weight_count(kernels, op->tile, op->src_channels, op->channels);
   size_t most = weights <= few_weights ? FEW : MANY, count = mk_winograd_tile_count(op);
-  return count < most ? count : most;
+  if (count <= most) return count;
+  size_t blocks = (count + most - 1) / most, block = (count + blocks - 1) / blocks;
+  return block + block % 2; /* blocks of one size: threads get equal shares */
 }
 
 size_t mk_winograd_scratch(const mk_kernels *kernels, const mk_winograd *op)

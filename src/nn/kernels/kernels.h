@@ -194,7 +194,8 @@ typedef struct mk_kernels {
                const mk_adam_step *step, size_t count);
 } mk_kernels;
 
-/* Panels of gather_gemm. Few channels that would be left over make the last one wider. */
+/* Panels of gather_gemm. Few channels that would be left over make the last one wider; where there
+ * are no others, it is a single vector. */
 static inline int mk_panel_count(const mk_kernels *kernels, int channels)
 {
   int count = channels / kernels->panel, rest = channels % kernels->panel;
@@ -204,9 +205,10 @@ static inline int mk_panel_count(const mk_kernels *kernels, int channels)
 
 static inline int mk_panel_width(const mk_kernels *kernels, int channels, int panel)
 {
+  int vector = kernels->wide_panel - kernels->panel, left = channels - panel * kernels->panel;
+  if (left <= vector) return vector;
   bool last = panel == mk_panel_count(kernels, channels) - 1;
-  return last && channels - panel * kernels->panel > kernels->panel ? kernels->wide_panel
-                                                                    : kernels->panel;
+  return last && left > kernels->panel ? kernels->wide_panel : kernels->panel;
 }
 
 /* The best that this machine can run. */

@@ -139,58 +139,64 @@ typedef struct {
   const float *weights, *bias;
 } weight_panel;
 
-/* All of the panel's channels are there. */
-INLINE void store_vectors(const mk_gather_gemm *op, const int rows, const int vectors,
-                          vf acc[MR][NV + 1], const tile_rows *tile, int channel)
+/* One vector of channels, all of them there. */
+INLINE void store_column(const mk_gather_gemm *op, const int rows, vf column[MR],
+                         const tile_rows *tile, int channel)
 {
   if (op->addend) {
     UNROLL for (int r = 0; r < rows; ++r)
     {
-      if (r >= tile->count) continue;
-      const float *addend = op->addend + (tile->dst[r] + channel - op->dst);
-      UNROLL for (int v = 0; v < vectors; ++v) acc[r][v] += load(addend + v * LANES);
+      if (r < tile->count) column[r] += load(op->addend + (tile->dst[r] + channel - op->dst));
     }
   }
   if (op->accumulate) {
     UNROLL for (int r = 0; r < rows; ++r)
     {
-      if (r >= tile->count) continue;
-      UNROLL for (int v = 0; v < vectors; ++v) acc[r][v] +=
-          load(tile->dst[r] + channel + v * LANES);
+      if (r < tile->count) column[r] += load(tile->dst[r] + channel);
     }
   }
   if (op->activation != MK_ACT_NONE) {
-    UNROLL for (int r = 0; r < rows; ++r)
-    {
-      UNROLL for (int v = 0; v < vectors; ++v) acc[r][v] = greater(acc[r][v], (vf){0});
-    }
+    UNROLL for (int r = 0; r < rows; ++r) column[r] = greater(column[r], (vf){0});
   }
   if (op->activation == MK_ACT_RELU6) {
     const vf six = splat(6);
-    UNROLL for (int r = 0; r < rows; ++r)
-    {
-      UNROLL for (int v = 0; v < vectors; ++v) acc[r][v] = lesser(acc[r][v], six);
-    }
+    UNROLL for (int r = 0; r < rows; ++r) column[r] = lesser(column[r], six);
   }
   UNROLL for (int r = 0; r < rows; ++r)
   {
-    if (r >= tile->count) continue;
-    UNROLL for (int v = 0; v < vectors; ++v) store(tile->dst[r] + channel + v * LANES, acc[r][v]);
+    if (r < tile->count) store(tile->dst[r] + channel, column[r]);
   }
 }
 
-/* sums [count][width] of which op->channels - channel columns are there. */
-static void store_ragged(const mk_gather_gemm *op, const float *sums, int width,
-                         const tile_rows *tile, int channel)
+/* sums [rows][LANES], of which `count` columns are there. */
+static void store_ragged(const mk_gather_gemm *op, const float *sums, const tile_rows *tile,
+                         int channel, int count)
 {
-  int count = op->channels - channel < width ? op->channels - channel : width;
-  for (int r = 0; r < tile->count; ++r, sums += width) {
+  for (int r = 0; r < tile->count; ++r, sums += LANES) {
     float *out = tile->dst[r] + channel;
     for (int c = 0; c < count; ++c) {
       float value = sums[c];
       if (op->addend) value += op->addend[out + c - op->dst];
       if (op->accumulate) value += out[c];
       out[c] = scalar_activate(value, op->activation);
+    }
+  }
+}
+
+INLINE void store_tile(const mk_gather_gemm *op, const int rows, const int vectors,
+                       vf acc[MR][NV + 1], const tile_rows *tile, int channel)
+{
+  UNROLL for (int v = 0; v < vectors; ++v)
+  {
+    int at = channel + v * LANES, left = op->channels - at;
+    vf column[MR];
+    UNROLL for (int r = 0; r < rows; ++r) column[r] = acc[r][v];
+    if (left >= LANES) {
+      store_column(op, rows, column, tile, at);
+    } else if (left > 0) {
+      float sums[MR * LANES];
+      UNROLL for (int r = 0; r < rows; ++r) store(sums + r * LANES, column[r]);
+      store_ragged(op, sums, tile, at, left);
     }
   }
 }
@@ -222,16 +228,7 @@ INLINE void gemm_tile(const mk_gather_gemm *op, const int rows, const int vector
       }
     }
   }
-  if (p->channel + width <= op->channels) {
-    store_vectors(op, rows, vectors, acc, tile, p->channel);
-  } else {
-    float sums[MR * NR_WIDE];
-    UNROLL for (int r = 0; r < rows; ++r)
-    {
-      UNROLL for (int v = 0; v < vectors; ++v) store(sums + r * width + v * LANES, acc[r][v]);
-    }
-    store_ragged(op, sums, width, tile, p->channel);
-  }
+  store_tile(op, rows, vectors, acc, tile, p->channel);
 }
 
 /* work(rows) for the fewest rows, a constant, that hold `count` of less than MR: pairs, so that the
@@ -254,20 +251,33 @@ INLINE void gemm_tile(const mk_gather_gemm *op, const int rows, const int vector
 _Static_assert(MR <= 12 && MR % 2 == 0, "rows that are left over are up to six pairs");
 
 /* `count` rows, MR at a time, times one panel. */
-static void gemm_panel(const mk_gather_gemm *op, const float *const *src, float *const *dst,
-                       int count, const weight_panel *p)
+INLINE void gemm_panel(const mk_gather_gemm *op, const int vectors, const float *const *src,
+                       float *const *dst, int count, const weight_panel *p)
 {
   for (; count >= MR; count -= MR, src += op->gather.taps * MR, dst += MR)
-    gemm_tile(op, MR, NV, &(tile_rows){src, dst, MR}, p);
+    gemm_tile(op, MR, vectors, &(tile_rows){src, dst, MR}, p);
   const tile_rows rest = {src, dst, count};
-#define REST(rows) gemm_tile(op, rows, NV, &rest, p)
+#define REST(rows) gemm_tile(op, rows, vectors, &rest, p)
   BY_PAIRS(count, REST)
 #undef REST
 }
 
-/* The same with a wide panel, in tiles of half as many rows. */
+/* Not inlined: together, GCC keeps some of their vectors on the stack. */
+NOINLINE void gemm_full_panel(const mk_gather_gemm *op, const float *const *src, float *const *dst,
+                              int count, const weight_panel *p)
+{
+  gemm_panel(op, NV, src, dst, count, p);
+}
+
+NOINLINE void gemm_narrow_panel(const mk_gather_gemm *op, const float *const *src,
+                                float *const *dst, int count, const weight_panel *p)
+{
+  gemm_panel(op, 1, src, dst, count, p);
+}
+
+/* In tiles of half as many rows. */
 NOINLINE void gemm_wide_panel(const mk_gather_gemm *op, const float *const *src, float *const *dst,
-                            int count, const weight_panel *p)
+                              int count, const weight_panel *p)
 {
   for (int row = 0; row < count; row += MR_WIDE, dst += MR_WIDE) {
     int left = count - row;
@@ -377,10 +387,12 @@ static void gather_gemm(const mk_gather_gemm *op, size_t row_begin, size_t row_e
       const weight_panel columns = {p * NR, op->packed + (size_t)p * panel_size, bias};
       int left = op->channels - columns.channel, width = left < NR_WIDE ? left : NR_WIDE;
       if (op->bias) memcpy(bias, op->bias + columns.channel, (size_t)width * sizeof *bias);
-      if (left > NR && left <= NR_WIDE)
+      if (left <= LANES)
+        gemm_narrow_panel(op, rows, dst, count, &columns);
+      else if (left > NR && left <= NR_WIDE)
         gemm_wide_panel(op, rows, dst, count, &columns);
       else
-        gemm_panel(op, rows, dst, count, &columns);
+        gemm_full_panel(op, rows, dst, count, &columns);
     }
   }
 }

@@ -287,42 +287,53 @@ INLINE void product_tile(const mk_winograd *op, const int m, position at, const 
 
 /* ---- Products -------------------------------------------------------------------------------- */
 
-/* `rows` tiles times one panel, at one point. Meanwhile the next panel comes near: of wide layers,
- * the weights are too many for any cache. */
-INLINE void product_rows(const int rows, int depth, const float *src, const float *weights,
-                         float *dst, size_t dst_stride)
+/* `rows` tiles times the first vectors of one panel, at one point. Meanwhile the next panel comes
+ * near: of wide layers, the weights are too many for any cache. */
+INLINE void product_rows(const int rows, const int vectors, int depth, const float *src,
+                         const float *weights, float *dst, size_t dst_stride)
 {
   vf acc[MR][NV];
   UNROLL for (int r = 0; r < rows; ++r)
   {
-    UNROLL for (int v = 0; v < NV; ++v) acc[r][v] = (vf){0};
+    UNROLL for (int v = 0; v < vectors; ++v) acc[r][v] = (vf){0};
   }
   for (int d = 0; d < depth; ++d, weights += NR) {
     const float *next = weights + (size_t)depth * NR;
-    for (int line = 0; line < NR; line += CACHE_LINE) __builtin_prefetch(next + line);
+    for (int line = 0; line < NR; line += CACHE_LINE) __builtin_prefetch(next + line, 0, 2);
     vf w[NV];
-    UNROLL for (int v = 0; v < NV; ++v) w[v] = load(weights + v * LANES);
+    UNROLL for (int v = 0; v < vectors; ++v) w[v] = load(weights + v * LANES);
     UNROLL for (int r = 0; r < rows; ++r)
     {
       const vf x = splat(src[(size_t)r * (size_t)depth + (size_t)d]);
-      UNROLL for (int v = 0; v < NV; ++v) acc[r][v] += x * w[v];
+      UNROLL for (int v = 0; v < vectors; ++v) acc[r][v] += x * w[v];
     }
   }
   UNROLL for (int r = 0; r < rows; ++r)
   {
-    UNROLL for (int v = 0; v < NV; ++v) store(dst + (size_t)r * dst_stride + v * LANES, acc[r][v]);
+    UNROLL for (int v = 0; v < vectors; ++v)
+        store(dst + (size_t)r * dst_stride + v * LANES, acc[r][v]);
   }
 }
 
-/* All tiles of a block times one panel. */
-static void product_panel(int tiles, int depth, const float *src, const float *weights, float *dst,
-                          size_t dst_stride)
+/* All tiles of a block times the first vectors of one panel. */
+INLINE void product_vectors(const int vectors, int tiles, int depth, const float *src,
+                            const float *weights, float *dst, size_t dst_stride)
 {
   for (; tiles >= MR; tiles -= MR, src += (size_t)MR * (size_t)depth, dst += MR * dst_stride)
-    product_rows(MR, depth, src, weights, dst, dst_stride);
-#define REST(rows) product_rows(rows, depth, src, weights, dst, dst_stride)
+    product_rows(MR, vectors, depth, src, weights, dst, dst_stride);
+#define REST(rows) product_rows(rows, vectors, depth, src, weights, dst, dst_stride)
   BY_PAIRS(tiles, REST)
 #undef REST
+}
+
+/* All tiles of a block times one panel, of which `channels` are left: one vector of them, often. */
+static void product_panel(int channels, int tiles, int depth, const float *src,
+                          const float *weights, float *dst, size_t dst_stride)
+{
+  if (channels <= LANES)
+    product_vectors(1, tiles, depth, src, weights, dst, dst_stride);
+  else
+    product_vectors(NV, tiles, depth, src, weights, dst, dst_stride);
 }
 
 INLINE void winograd_block(const mk_winograd *op, const int m, float *scratch, size_t tile_begin,
@@ -342,8 +353,9 @@ INLINE void winograd_block(const mk_winograd *op, const int m, float *scratch, s
     size_t panels = (size_t)((op->channels + NR - 1) / NR);
     const float *weights = op->packed + ((size_t)p * panels + (size_t)panel_begin) * depth * NR;
     for (int c = 0; c < width; c += NR, weights += depth * NR)
-      product_panel(tiles, op->src_channels, src + (size_t)p * src_plane, weights,
-                    dst + (size_t)p * dst_plane + (size_t)c, (size_t)width);
+      product_panel(op->channels - panel_begin * NR - c, tiles, op->src_channels,
+                    src + (size_t)p * src_plane, weights, dst + (size_t)p * dst_plane + (size_t)c,
+                    (size_t)width);
   }
   for (int t = 0; t < tiles; ++t)
     product_tile(op, m, tile_position(op, tile_begin + (size_t)t), dst + (size_t)t * (size_t)width,
@@ -408,42 +420,48 @@ static void gradient_tile(const mk_winograd *op, position at, const float *diff_
   }
 }
 
-/* Adds to MR rows of sums, but for the first `skip`, the products of source channels with one
- * panel, summed over tiles. */
-INLINE void gradient_products(int tiles, const float *src, size_t src_stride, const float *diff,
-                              float *sums, size_t stride, int skip)
+/* Adds to MR rows of sums, but for the first `skip`, the products of source channels with the first
+ * vectors of one panel, summed over tiles. */
+INLINE void gradient_products(const int vectors, int tiles, const float *src, size_t src_stride,
+                              const float *diff, float *sums, size_t stride, int skip)
 {
   vf acc[MR][NV];
   UNROLL for (int r = 0; r < MR; ++r)
   {
-    UNROLL for (int v = 0; v < NV; ++v) acc[r][v] = (vf){0};
+    UNROLL for (int v = 0; v < vectors; ++v) acc[r][v] = (vf){0};
   }
   for (int t = 0; t < tiles; ++t, src += src_stride, diff += stride) {
     vf w[NV];
-    UNROLL for (int v = 0; v < NV; ++v) w[v] = load(diff + v * LANES);
+    UNROLL for (int v = 0; v < vectors; ++v) w[v] = load(diff + v * LANES);
     UNROLL for (int r = 0; r < MR; ++r)
     {
       const vf x = splat(src[r]);
-      UNROLL for (int v = 0; v < NV; ++v) acc[r][v] += x * w[v];
+      UNROLL for (int v = 0; v < vectors; ++v) acc[r][v] += x * w[v];
     }
   }
   UNROLL for (int r = 0; r < MR; ++r)
   {
     if (r < skip) continue;
     float *sum = sums + (size_t)r * stride;
-    UNROLL for (int v = 0; v < NV; ++v) store(sum + v * LANES, load(sum + v * LANES) + acc[r][v]);
+    UNROLL for (int v = 0; v < vectors; ++v)
+        store(sum + v * LANES, load(sum + v * LANES) + acc[r][v]);
   }
 }
 
-/* Source channels count in rows of tiles, the last of which overlaps the one before. */
-static void gradient_point(int tiles, int depth, int width, const float *src, const float *diff,
-                           float *sums)
+/* Of `width` channels, `channels` are there. Source channels count in rows of tiles, the last of
+ * which overlaps the one before. */
+static void gradient_point(int channels, int tiles, int depth, int width, const float *src,
+                           const float *diff, float *sums)
 {
+  size_t stride = (size_t)width;
   for (int c = 0; c < width; c += NR) {
     for (int d = 0; d < depth; d += MR) {
       int start = d + MR <= depth ? d : depth - MR;
-      gradient_products(tiles, src + start, (size_t)depth, diff + c,
-                        sums + (size_t)start * (size_t)width + c, (size_t)width, d - start);
+      float *sum = sums + (size_t)start * stride + c;
+      if (channels - c <= LANES)
+        gradient_products(1, tiles, src + start, (size_t)depth, diff + c, sum, stride, d - start);
+      else
+        gradient_products(NV, tiles, src + start, (size_t)depth, diff + c, sum, stride, d - start);
     }
   }
 }
@@ -495,8 +513,8 @@ static void winograd_wgrad(const mk_winograd *op, const float *diff_dst, float *
       gradient_tile(op, at, diff_dst, diff + (size_t)t * (size_t)width, diff_plane, channel, width);
     }
     for (size_t p = 0; p < POINTS_2D; ++p)
-      gradient_point(tiles, depth, width, src + p * src_plane, diff + p * diff_plane,
-                     sums + p * sum_plane);
+      gradient_point(op->channels - channel, tiles, depth, width, src + p * src_plane,
+                     diff + p * diff_plane, sums + p * sum_plane);
   }
   for (int d = 0; d < depth; ++d)
     kernel_gradient(op, diff_weights + (size_t)d * (size_t)op->channels,
