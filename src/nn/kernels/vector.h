@@ -478,79 +478,95 @@ typedef struct {
 
 enum { BLOCK_ROWS = 128 }; /* rows of one block: all taps find them in the caches */
 
-/* Adds the tile at (d, c) to dst, leaving out its first skip_d rows and skip_c columns. */
-INLINE void wgrad_tile(float *dst, size_t dst_stride, int skip_d, int skip_c, const run *runs,
-                       int count, size_t src_step, size_t diff_step, int d, int c)
+/* What the tiles of one block and tap have in common. */
+typedef struct {
+  float *dst; /* [depth][channels] */
+  int depth, channels;
+  const run *runs;
+  int count;
+  size_t src_step, diff_step;
+} wgrad_job;
+
+/* Adds `rows` source channels from d on times `vectors` vectors of channels from c on, but for the
+ * first `skip` of these. */
+INLINE void wgrad_tile(const wgrad_job *job, const int rows, const int vectors, int d, int c,
+                       int skip)
 {
   vf acc[MR][NV];
-  UNROLL for (int r = 0; r < MR; ++r)
+  UNROLL for (int r = 0; r < rows; ++r)
   {
-    UNROLL for (int v = 0; v < NV; ++v) acc[r][v] = (vf){0};
+    UNROLL for (int v = 0; v < vectors; ++v) acc[r][v] = (vf){0};
   }
-  for (int k = 0; k < count; ++k) {
-    const float *a = runs[k].src + d, *b = runs[k].diff + c;
-    for (int left = runs[k].count; left > 0; --left, a += src_step, b += diff_step) {
+  for (int k = 0; k < job->count; ++k) {
+    const float *a = job->runs[k].src + d, *b = job->runs[k].diff + c;
+    for (int left = job->runs[k].count; left > 0; --left, a += job->src_step, b += job->diff_step) {
       vf w[NV];
-      UNROLL for (int v = 0; v < NV; ++v) w[v] = load(b + v * LANES);
-      UNROLL for (int r = 0; r < MR; ++r)
+      UNROLL for (int v = 0; v < vectors; ++v) w[v] = load(b + v * LANES);
+      UNROLL for (int r = 0; r < rows; ++r)
       {
         const vf x = splat(a[r]);
-        UNROLL for (int v = 0; v < NV; ++v) acc[r][v] += x * w[v];
+        UNROLL for (int v = 0; v < vectors; ++v) acc[r][v] += x * w[v];
       }
     }
   }
-  dst += (size_t)d * dst_stride + (size_t)c;
-  if (skip_d == 0 && skip_c == 0) {
-    UNROLL for (int r = 0; r < MR; ++r)
+  float *dst = job->dst + (size_t)d * (size_t)job->channels + (size_t)c;
+  if (skip == 0) {
+    UNROLL for (int r = 0; r < rows; ++r)
     {
-      float *out = dst + (size_t)r * dst_stride;
-      UNROLL for (int v = 0; v < NV; ++v) store(out + v * LANES, load(out + v * LANES) + acc[r][v]);
+      float *out = dst + (size_t)r * (size_t)job->channels;
+      UNROLL for (int v = 0; v < vectors; ++v)
+          store(out + v * LANES, load(out + v * LANES) + acc[r][v]);
     }
     return;
   }
   float sums[MR][NR];
-  UNROLL for (int r = 0; r < MR; ++r)
+  UNROLL for (int r = 0; r < rows; ++r)
   {
-    UNROLL for (int v = 0; v < NV; ++v) store(sums[r] + v * LANES, acc[r][v]);
+    UNROLL for (int v = 0; v < vectors; ++v) store(sums[r] + v * LANES, acc[r][v]);
   }
-  for (int r = skip_d; r < MR; ++r) {
-    for (int i = skip_c; i < NR; ++i) dst[(size_t)r * dst_stride + (size_t)i] += sums[r][i];
+  for (int r = 0; r < rows; ++r) {
+    float *out = dst + (size_t)r * (size_t)job->channels;
+    for (int i = skip; i < vectors * LANES; ++i) out[i] += sums[r][i];
   }
 }
 
-/* For matrices that are smaller than a tile. */
-static void wgrad_small(float *dst, int depth, int channels, const run *runs, int count,
-                        size_t src_step, size_t diff_step)
+/* All source channels: nothing is read past the end of a pixel. */
+INLINE void wgrad_columns(const wgrad_job *job, const int vectors, int c, int skip)
 {
-  for (int k = 0; k < count; ++k) {
-    const float *a = runs[k].src, *b = runs[k].diff;
-    for (int left = runs[k].count; left > 0; --left, a += src_step, b += diff_step) {
-      for (int d = 0; d < depth; ++d) {
-        for (int c = 0; c < channels; ++c)
-          dst[(size_t)d * (size_t)channels + (size_t)c] += a[d] * b[c];
+  int d = 0;
+  for (; d + MR <= job->depth; d += MR) wgrad_tile(job, MR, vectors, d, c, skip);
+#define REST(rows) wgrad_tile(job, rows, vectors, d, c, skip)
+  BY_PAIRS((job->depth - d) / 2 * 2, REST)
+#undef REST
+  if (job->depth % 2) wgrad_tile(job, 1, vectors, job->depth - 1, c, skip);
+}
+
+/* For fewer channels than a vector holds. */
+static void wgrad_small(const wgrad_job *job)
+{
+  for (int k = 0; k < job->count; ++k) {
+    const float *a = job->runs[k].src, *b = job->runs[k].diff;
+    for (int left = job->runs[k].count; left > 0; --left, a += job->src_step, b += job->diff_step) {
+      float *dst = job->dst;
+      for (int d = 0; d < job->depth; ++d, dst += job->channels) {
+        for (int c = 0; c < job->channels; ++c) dst[c] += a[d] * b[c];
       }
     }
   }
 }
 
-/* At the ragged right and bottom edge a tile overlaps the one before it, so that nothing is read
- * past the end of a pixel. */
-static void wgrad_block(const mk_gather_wgrad *op, float *diff_weights, const run *runs, int count)
+/* The last vector of channels may overlap the one before. */
+static void wgrad_block(const wgrad_job *job)
 {
-  const mk_gather *g = &op->gather;
-  size_t stride = (size_t)op->channels;
-  size_t src_step = (size_t)g->step * (size_t)g->src_channels;
-  if (g->depth < MR || op->channels < NR) {
-    wgrad_small(diff_weights, g->depth, op->channels, runs, count, src_step, stride);
+  if (job->channels < LANES) {
+    wgrad_small(job);
     return;
   }
-  for (int c = 0; c < op->channels; c += NR) {
-    int c_start = c + NR <= op->channels ? c : op->channels - NR;
-    for (int d = 0; d < g->depth; d += MR) {
-      int d_start = d + MR <= g->depth ? d : g->depth - MR;
-      wgrad_tile(diff_weights, stride, d - d_start, c - c_start, runs, count, src_step, stride,
-                 d_start, c_start);
-    }
+  int c = 0;
+  for (; c + NR <= job->channels; c += NR) wgrad_columns(job, NV, c, 0);
+  for (; c < job->channels; c += LANES) {
+    int start = c + LANES <= job->channels ? c : job->channels - LANES;
+    wgrad_columns(job, 1, start, c - start);
   }
 }
 
@@ -595,7 +611,14 @@ static void gather_wgrad(const mk_gather_wgrad *op, float *diff_weights, int tap
         runs[run_count] = clip_run(op, &stretches[k], tap);
         run_count += runs[run_count].count > 0;
       }
-      if (run_count) wgrad_block(op, diff_weights + (size_t)tap * tap_size, runs, run_count);
+      const wgrad_job job = {diff_weights + (size_t)tap * tap_size,
+                             g->depth,
+                             op->channels,
+                             runs,
+                             run_count,
+                             (size_t)g->step * (size_t)g->src_channels,
+                             (size_t)op->channels};
+      if (run_count) wgrad_block(&job);
     }
   }
 }
