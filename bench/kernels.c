@@ -197,7 +197,8 @@ static void time_layer(const layer *l, const mk_kernels *kernels, double peak)
   double flop = l->kind == MK_OP_CONV ? 2.0 * l->batch * shape.height * shape.width *
                                             (double)n.graph->ops[1].weight_count
                                       : 0;
-  mk_exec_options options = {l->batch, l->side, l->side, l->kind == MK_OP_BATCH_NORM, true, 0};
+  mk_exec_options options = {l->batch, l->side, l->side, l->kind == MK_OP_BATCH_NORM,
+                             true,     0,       NULL};
   timing data = time_passes(&n, kernels, NULL, &options);
   printf("%-24s", l->name);
   print_part(data.forward, flop, peak);
@@ -255,7 +256,7 @@ static void time_cloner(const mk_kernels *kernels, double peak)
   for (int threads = 1; threads <= mk_core_count(); threads *= 2) {
     mk_pool *pool;
     check(mk_pool_create(&pool, threads));
-    mk_exec_options options = {BATCH, 256, 256, true, false, 0};
+    mk_exec_options options = {BATCH, 256, 256, true, false, 0, NULL};
     timing t = time_passes(&n, kernels, pool, &options);
     printf("cloner, batch %d, 256x256, %d threads: forward", BATCH, threads);
     print_part(t.forward, flop, peak * threads);

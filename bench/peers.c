@@ -83,7 +83,7 @@ static void run_passes(const char *mode, char **argument)
   char **numbers = argument + (backward ? 5 : 4);
   int side = atoi(numbers[0]), output;
   passes p = {.batch = atoi(numbers[1])};
-  mk_exec_options options = {p.batch, side, side, weights, backward && !weights, 0};
+  mk_exec_options options = {p.batch, side, side, weights, backward && !weights, 0, NULL};
   mk_graph *graph = load_graph(argument[0], argument[1], &output);
   mk_net *net;
   check(mk_net_create(&net, graph, mk_kernels_best()));
@@ -163,7 +163,7 @@ static double run_step(void *context)
   mk_exec_backward(t->exec, t->pool, t->batch, false);
   mk_adam_step_run(t->adam, t->exec, t->net->kernels, t->pool, 1e-3, 0.9);
   mk_exec_update_statistics(t->exec, t->cloner);
-  mk_net_pack(t->net, t->pool);
+  mk_net_pack_again(t->net, t->pool);
   return now_ms() - start;
 }
 
@@ -191,7 +191,7 @@ static void run_cloner(char **argument)
     check(mk_graph_name(t.cloner, outputs[p], recipe.critical_points.names[p]));
   save_cloner(t.cloner, argument[1]);
 
-  mk_exec_options options = {t.batch, side, side, true, false, 0};
+  mk_exec_options options = {t.batch, side, side, true, false, 0, NULL};
   check(mk_net_create(&t.net, t.cloner, mk_kernels_best()));
   check(mk_exec_create(&t.exec, t.net, outputs, t.points, &options));
   check(mk_adam_create(&t.adam, t.cloner));

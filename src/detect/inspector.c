@@ -25,7 +25,8 @@ static mkd_status create(mk_inspector *in, mk_inspector_kind kind)
                              .height = d->input.height,
                              .width = d->input.width,
                              .input_gradient = gradients,
-                             .threads = mk_pool_threads(in->pool)};
+                             .threads = mk_pool_threads(in->pool),
+                             .pool = in->pool};
   if (gradients) MK_TRY(mk_alloc(&in->gradient, mk_input_size(&d->input), sizeof(float)));
   if (kind != MK_INSPECTOR_CLONER)
     MK_TRY(mk_exec_create(&in->expert, d->expert_net, d->expert_outputs, d->point_count, &options));

@@ -135,7 +135,7 @@ static mkd_status train_step(trainer *t, const size_t *items, int batch, int epo
                                 t->state.step, t->steps);
   mk_adam_step_run(t->adam, t->exec, t->net->kernels, t->pool, rate.learning_rate, rate.beta1);
   mk_exec_update_statistics(t->exec, t->cloner);
-  mk_net_pack(t->net, t->pool);
+  mk_net_pack_again(t->net, t->pool);
   ++t->state.step;
   return MKD_OK;
 }
@@ -370,7 +370,7 @@ static mkd_status set_up(trainer *t, const mk_teacher *teacher)
   if (t->state.step > t->steps)
     return mk_fail(MKD_ERROR_FILE, "%s: is at step %llu of %llu", t->options->checkpoint,
                    (unsigned long long)t->state.step, (unsigned long long)t->steps);
-  mk_net_pack(t->net, t->pool);
+  mk_net_pack_again(t->net, t->pool);
   mk_log(t->reporter, MKD_LOG_INFO, "resumed at step %llu of %llu",
          (unsigned long long)t->state.step, (unsigned long long)t->steps);
   return MKD_OK;

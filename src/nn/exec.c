@@ -50,6 +50,7 @@ mkd_status mk_exec_create(mk_exec **out, const mk_net *net, const int *outputs, 
     mk_exec_destroy(exec);
     return status;
   }
+  mk_net_pack(net, options->pool);
   *out = exec;
   return MKD_OK;
 }

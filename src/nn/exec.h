@@ -16,6 +16,7 @@ typedef struct {
   bool train;          /* batch norm on batch statistics; gradients of the weights */
   bool input_gradient; /* gradient of the input */
   int threads;         /* most that share the work, each with memory of its own; 0 = one a core */
+  mk_pool *pool;       /* to pack the net's weights with; may be NULL */
 } mk_exec_options;
 
 typedef struct {

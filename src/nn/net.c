@@ -74,10 +74,15 @@ static void pack_backward(const mk_net *net, const mk_op *op, int qy, int qx, fl
 /* WINOGRAD + 2 * backward + (tile == 4); BACKWARD + phase. */
 enum { FORWARD, WINOGRAD, BACKWARD = WINOGRAD + 4 };
 
+typedef struct {
+  float *weights; /* NULL: nobody has asked for it */
+  bool packed;
+} form_weights;
+
 struct mk_packing {
   pthread_mutex_t lock;
-  mk_scratch memory; /* of the weights */
-  float ***forms;    /* [graph->count][form_count]; NULL is a form that nobody has asked for */
+  mk_scratch memory;    /* of the weights */
+  form_weights **forms; /* [graph->count][form_count] */
 };
 
 static int form_count(const mk_op *op)
@@ -129,16 +134,14 @@ static size_t packed_count(const mk_net *net, const mk_op *op, int form)
 
 static mkd_status need(const mk_net *net, int index, int form, const float **packed)
 {
-  const mk_op *op = &net->graph->ops[index];
   mk_packing *packing = net->packing;
-  float **weights = &packing->forms[index][form];
+  form_weights *f = &packing->forms[index][form];
   mkd_status status = MKD_OK;
   pthread_mutex_lock(&packing->lock);
-  if (!*weights) {
-    status = mk_scratch_get(&packing->memory, weights, packed_count(net, op, form), sizeof(float));
-    if (status == MKD_OK) pack(net, op, form, *weights);
-  }
-  *packed = *weights;
+  if (!f->weights)
+    status = mk_scratch_get(&packing->memory, &f->weights,
+                            packed_count(net, &net->graph->ops[index], form), sizeof(float));
+  *packed = f->weights;
   pthread_mutex_unlock(&packing->lock);
   return status;
 }
@@ -159,20 +162,34 @@ mkd_status mk_net_winograd_weights(const mk_net *net, int op, int tile, bool bac
   return need(net, op, WINOGRAD + 2 * backward + (tile == 4), packed);
 }
 
-static void pack_again(void *context, size_t index, int worker)
+static void pack_missing(void *context, size_t index, int worker)
 {
   (void)worker;
   const mk_net *net = context;
   const mk_op *op = &net->graph->ops[index];
   for (int form = 0; form < form_count(op); ++form) {
-    float *packed = net->packing->forms[index][form];
-    if (packed) pack(net, op, form, packed);
+    form_weights *f = &net->packing->forms[index][form];
+    if (!f->weights || f->packed) continue;
+    pack(net, op, form, f->weights);
+    f->packed = true;
   }
 }
 
-void mk_net_pack(mk_net *net, mk_pool *pool)
+void mk_net_pack(const mk_net *net, mk_pool *pool)
 {
-  mk_pool_run(pool, (size_t)net->graph->count, pack_again, net);
+  mk_net shared = *net; /* a task's context is not constant */
+  pthread_mutex_lock(&net->packing->lock);
+  mk_pool_run(pool, (size_t)net->graph->count, pack_missing, &shared);
+  pthread_mutex_unlock(&net->packing->lock);
+}
+
+void mk_net_pack_again(mk_net *net, mk_pool *pool)
+{
+  for (int i = 0; i < net->graph->count; ++i) {
+    for (int form = 0; form < form_count(&net->graph->ops[i]); ++form)
+      net->packing->forms[i][form].packed = false;
+  }
+  mk_net_pack(net, pool);
 }
 
 /* ---- Life ------------------------------------------------------------------------------------ */
@@ -201,7 +218,7 @@ static mkd_status create(mk_net *net)
   MK_TRY(mk_alloc(&net->packing->forms, (size_t)count, sizeof *net->packing->forms));
   for (int i = 0; i < count; ++i)
     MK_TRY(mk_alloc(&net->packing->forms[i], (size_t)form_count(&net->graph->ops[i]),
-                    sizeof(float *)));
+                    sizeof **net->packing->forms));
   return mk_scratch_reserve(&net->packing->memory, forward_bytes(net));
 }
 

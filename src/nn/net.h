@@ -1,5 +1,5 @@
-/* A graph whose weights are packed for one set of kernels: shared by all that execute it. Each form
- * of a convolution's weights is packed when the first exec asks for it. */
+/* A graph whose weights are packed for one set of kernels: shared by all that execute it. A form of
+ * a convolution's weights is packed when the first exec has asked for it. */
 #ifndef MK_NN_NET_H
 #define MK_NN_NET_H
 
@@ -19,11 +19,16 @@ typedef struct {
 mkd_status mk_net_create(mk_net **net, const mk_graph *graph, const mk_kernels *kernels);
 void mk_net_destroy(mk_net *net);
 
-/* Packs again after the graph's weights have changed; packed weights stay where they are. `pool`
- * may be NULL. */
-void mk_net_pack(mk_net *net, mk_pool *pool);
+/* Packs the forms that have been asked for since the last time; from any thread. `pool` may be
+ * NULL.
+ */
+void mk_net_pack(const mk_net *net, mk_pool *pool);
 
-/* Weights of a convolution with groups 1, owned by the net; from any thread.
+/* Packs all again, after the graph's weights have changed; packed weights stay where they are. */
+void mk_net_pack_again(mk_net *net, mk_pool *pool);
+
+/* Asks for the weights of a convolution with groups 1, which the net owns and mk_net_pack sets;
+ * from any thread.
  *
  * Forward: [panel][kernel * kernel * source channels][mk_panel_width]. */
 mkd_status mk_net_forward_weights(const mk_net *net, int op, const float **packed);

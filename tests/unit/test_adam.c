@@ -130,7 +130,7 @@ static void train(cloner *c, const mk_kernels *kernels, mk_pool *pool, const mk_
     assert_true(close_to(loss.val + lambda * loss.dir, (double)row[4], 1e-4, 0));
     mk_exec_backward(exec, pool, BATCH, false);
     mk_adam_step_run(adam, exec, kernels, pool, (double)row[0], (double)row[1]);
-    mk_net_pack(net, pool);
+    mk_net_pack_again(net, pool);
   }
   assert_int_equal(adam->steps, STEPS);
   mk_adam_destroy(adam);

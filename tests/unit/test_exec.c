@@ -42,25 +42,31 @@ static void absurd_options_are_refused(void **state)
   (void)state;
   mk_graph *g = sample();
   const mkd_status argument = MKD_ERROR_ARGUMENT, memory = MKD_ERROR_MEMORY;
-  assert_refused(g, (int[]){4}, 1, (mk_exec_options){0, 16, 16, true, true, 0}, argument, "batch");
-  assert_refused(g, (int[]){4}, 1, (mk_exec_options){-1, 16, 16, true, true, 0}, argument, "batch");
-  assert_refused(g, (int[]){4}, 1, (mk_exec_options){1, 0, 16, true, true, 0}, argument, "16x0");
-  assert_refused(g, (int[]){4}, 1, (mk_exec_options){1, 16, -5, true, true, 0}, argument, "-5x16");
-  assert_refused(g, (int[]){4}, 1, (mk_exec_options){1, 65537, 9, true, true, 0}, argument,
+  assert_refused(g, (int[]){4}, 1, (mk_exec_options){0, 16, 16, true, true, 0, NULL}, argument,
+                 "batch");
+  assert_refused(g, (int[]){4}, 1, (mk_exec_options){-1, 16, 16, true, true, 0, NULL}, argument,
+                 "batch");
+  assert_refused(g, (int[]){4}, 1, (mk_exec_options){1, 0, 16, true, true, 0, NULL}, argument,
+                 "16x0");
+  assert_refused(g, (int[]){4}, 1, (mk_exec_options){1, 16, -5, true, true, 0, NULL}, argument,
+                 "-5x16");
+  assert_refused(g, (int[]){4}, 1, (mk_exec_options){1, 65537, 9, true, true, 0, NULL}, argument,
                  "65537");
-  assert_refused(g, (int[]){4}, 1, (mk_exec_options){1, 5, 5, true, true, 0}, argument, "'b'");
-  assert_refused(g, (int[]){4}, 1, (mk_exec_options){1, 1, 1, true, true, 0}, argument, "'p'");
-  assert_refused(g, (int[]){4}, 1, (mk_exec_options){INT_MAX, 65536, 65536, true, true, 0}, memory,
-                 "");
-  assert_refused(g, (int[]){4, 1}, 2, (mk_exec_options){1 << 20, 65536, 65536, false, false, 0},
+  assert_refused(g, (int[]){4}, 1, (mk_exec_options){1, 5, 5, true, true, 0, NULL}, argument,
+                 "'b'");
+  assert_refused(g, (int[]){4}, 1, (mk_exec_options){1, 1, 1, true, true, 0, NULL}, argument,
+                 "'p'");
+  assert_refused(g, (int[]){4}, 1, (mk_exec_options){INT_MAX, 65536, 65536, true, true, 0, NULL},
                  memory, "");
-  assert_refused(g, (int[]){5}, 1, (mk_exec_options){1, 16, 16, true, true, 0}, argument,
+  assert_refused(g, (int[]){4, 1}, 2,
+                 (mk_exec_options){1 << 20, 65536, 65536, false, false, 0, NULL}, memory, "");
+  assert_refused(g, (int[]){5}, 1, (mk_exec_options){1, 16, 16, true, true, 0, NULL}, argument,
                  "output 0");
-  assert_refused(g, (int[]){4, -1}, 2, (mk_exec_options){1, 16, 16, true, true, 0}, argument,
+  assert_refused(g, (int[]){4, -1}, 2, (mk_exec_options){1, 16, 16, true, true, 0, NULL}, argument,
                  "output 1");
-  assert_refused(g, (int[]){4, 4}, 2, (mk_exec_options){1, 16, 16, true, true, 0}, argument,
+  assert_refused(g, (int[]){4, 4}, 2, (mk_exec_options){1, 16, 16, true, true, 0, NULL}, argument,
                  "twice");
-  assert_refused(g, (int[]){3}, 1, (mk_exec_options){1, 16, 16, true, true, 0}, argument,
+  assert_refused(g, (int[]){3}, 1, (mk_exec_options){1, 16, 16, true, true, 0, NULL}, argument,
                  "'b' serves no output");
   mk_graph_destroy(g);
 }
@@ -69,7 +75,7 @@ static void graphs_that_cannot_run_are_refused(void **state)
 {
   (void)state;
   mk_graph *g = sample();
-  mk_exec_options options = {1, 16, 16, true, true, 0};
+  mk_exec_options options = {1, 16, 16, true, true, 0, NULL};
   int last;
   assert_int_equal(mk_graph_add(g, &last, 2, 4, "sum"), MKD_OK);
   assert_refused(g, &last, 1, options, MKD_ERROR_FILE, "'sum'");

@@ -129,7 +129,7 @@ static void compare(const mkd_expert *expert, const char *expert_name, const cha
 
   assert_int_equal(mk_graph_prune(&graph, expert->graph, p.indices, p.count, mapped), MKD_OK);
   assert_int_equal(mk_net_create(&net, graph, mk_kernels_best()), MKD_OK);
-  const mk_exec_options options = {1, image->height, image->width, false, false, 0};
+  const mk_exec_options options = {1, image->height, image->width, false, false, 0, NULL};
   if (mk_exec_create(&exec, net, mapped, p.count, &options) != MKD_OK)
     fail_msg("%s", mkd_last_error());
   assert_int_equal(mk_pool_create(&pool, THREADS), MKD_OK);
