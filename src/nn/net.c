@@ -4,6 +4,7 @@
 #include "nn/winograd.h"
 
 #include <pthread.h>
+#include <string.h>
 
 int mk_op_src_channels(const mk_graph *graph, const mk_op *op)
 {
@@ -31,7 +32,7 @@ static void pack_forward(const mk_net *net, const mk_op *op, float *packed)
     int there = op->channels - first < width ? op->channels - first : width;
     for (size_t d = 0; d < depth; ++d) {
       const float *weights = op->weights + d * (size_t)op->channels + first;
-      for (int c = 0; c < there; ++c) packed[c] = weights[c];
+      memcpy(packed, weights, (size_t)there * sizeof *packed);
       for (int c = there; c < width; ++c) packed[c] = 0;
       packed += width;
     }
