@@ -57,6 +57,11 @@ static bool deliver(void *context, const scan_job *job, const scan_outcome *outc
     mkd_dataset_item item = mkd_dataset_get(evaluating->dataset, job->index);
     evaluating->status = mkd_evaluation_add(evaluating->evaluation, item.kind, item.anomalous,
                                             outcome->result, outcome->mask);
+    if (evaluating->status != MKD_OK && item.mask) {
+      char *why = text_format("%s", mkd_last_error());
+      evaluating->status = refuse(evaluating->status, "%s: %s", item.mask, why);
+      free(why);
+    }
     evaluating->threshold = outcome->result->threshold;
     evaluating->records[evaluating->scored++] = (image_record){.score = outcome->result->score,
                                                                .p_value = outcome->result->p_value,

@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 mkd_overlay_options pictures_scale(const mkd_result *result)
 {
@@ -47,6 +48,17 @@ static mkd_status save_map(const char *path, const mkd_image *image, const mkd_r
 {
   (void)image;
   return mkd_map_save(path, &result->map);
+}
+
+mkd_status pictures_check(const picture_folders *folders)
+{
+  const char *const wanted[] = {folders->maps, folders->overlays, folders->masks};
+  for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; ++i) {
+    struct stat info;
+    if (wanted[i] && stat(wanted[i], &info) == 0 && !S_ISDIR(info.st_mode))
+      return refuse(MKD_ERROR_FILE, "%s: is not a folder", wanted[i]);
+  }
+  return MKD_OK;
 }
 
 mkd_status pictures_save(const picture_folders *folders, const char *name, const mkd_image *image,

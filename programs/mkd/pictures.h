@@ -8,6 +8,9 @@ typedef struct {
   const char *maps, *overlays, *masks; /* folders, made when needed; NULL = not wanted */
 } picture_folders;
 
+/* MKD_ERROR_FILE if something else is where a folder is wanted. */
+mkd_status pictures_check(const picture_folders *folders);
+
 /* Writes what is wanted as FOLDER/`name`.map.tiff, .overlay.png, .mask.png. Because the name of the
  * image stays whole, a.png and a.jpg do not collide, nor do the kinds within one folder. */
 mkd_status pictures_save(const picture_folders *folders, const char *name, const mkd_image *image,

@@ -131,6 +131,8 @@ static void work_together(scan_worker *workers, size_t count)
 
 mkd_status scan_run(const scan_plan *scan)
 {
+  mkd_status status = pictures_check(&scan->pictures);
+  if (status != MKD_OK) return status;
   size_t threads = (size_t)(scan->session.threads > 0 ? scan->session.threads : core_count());
   size_t count = threads;
   if (scan->count > 0 && scan->count < threads) count = scan->count;
@@ -142,7 +144,6 @@ mkd_status scan_run(const scan_plan *scan)
                       .output = PTHREAD_MUTEX_INITIALIZER,
                       .turned = PTHREAD_COND_INITIALIZER};
   scan_worker *workers = must_grow(NULL, count, sizeof *workers);
-  mkd_status status = MKD_OK;
   size_t ready = 0;
   while (status == MKD_OK && ready < count) {
     workers[ready] = (scan_worker){.state = &state};

@@ -64,6 +64,7 @@ static mkd_status add_file(mkd_dataset *dataset, const char *path)
     size_t count = bytes.size / RECORD;
     for (size_t i = 0; i < count; ++i) interleave(bytes.data + i * RECORD + 1);
     mk_packed_images images = {.file = path,
+                               .label_file = path,
                                .count = count,
                                .labels = bytes.data,
                                .label_step = RECORD,

@@ -114,7 +114,7 @@ mkd_status mk_dataset_add_packed(mkd_dataset *dataset, const mk_packed_images *i
   for (size_t i = 0; i < images->count; ++i) {
     if (images->labels[i * images->label_step] >= images->kind_count)
       return mk_fail(MKD_ERROR_FILE, "%s: image %zu has the label %d; expected 0 .. %zu",
-                     images->file, i, images->labels[i * images->label_step],
+                     images->label_file, i, images->labels[i * images->label_step],
                      images->kind_count - 1);
   }
   MK_TRY(reserve(dataset, images->count));

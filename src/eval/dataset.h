@@ -26,10 +26,10 @@ mkd_status mk_dataset_add_folder(mkd_dataset *dataset, const char *folder, const
                                  bool anomalous);
 
 /* Appends `count` images of a file. `labels` has the label of each, which names its kind in
- * `kinds`; MKD_ERROR_FILE when one is not below `kind_count`. Their pixels are appended as they
- * are. `file` goes into their paths, FILE#0, FILE#1, ... */
+ * `kinds`; MKD_ERROR_FILE, naming `label_file`, when one is not below `kind_count`. Their pixels
+ * are appended as they are. `file` goes into their paths, FILE#0, FILE#1, ... */
 typedef struct {
-  const char *file;
+  const char *file, *label_file;
   size_t count;
   const uint8_t *labels, *pixels;
   size_t label_step, pixel_step; /* bytes from one image to the next */

@@ -91,6 +91,7 @@ static mkd_status add(mkd_dataset *dataset, const idx_file *images, const idx_fi
                    images->shape[0], labels->path, labels->shape[0]);
   dataset->shape = (mkd_image){NULL, (int)width, (int)height, width, MKD_GREY8};
   mk_packed_images packed = {.file = images->path,
+                             .label_file = labels->path,
                              .count = images->shape[0],
                              .labels = labels->values,
                              .label_step = 1,

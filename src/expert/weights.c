@@ -16,6 +16,10 @@ static bool starts_with(const mk_bytes *file, const char *bytes, size_t size)
 static const char *describe_other(const mk_bytes *file)
 {
   if (file->size == 0) return "it is empty";
+  if (starts_with(file, "version https://git-lfs", 23))
+    return "it is a Git LFS pointer, not the file that it stands for";
+  if (starts_with(file, "<!DOCTYPE", 9) || starts_with(file, "<html", 5))
+    return "it is an HTML page (a download that went wrong?)";
   if (starts_with(file, "\x89HDF\r\n\x1a\n", 8)) return "it is HDF5 (Keras .h5)";
   if (starts_with(file, "\x80", 1)) return "it is a pickle, but not one of torch.save";
   if (file->size >= 8 && memcmp(file->data + 4, "TFL3", 4) == 0) return "it is TensorFlow Lite";

@@ -355,7 +355,8 @@ static mkd_status parse_whole(mk_recipe *recipe, json_t *object, const char *ori
   mkd_status status = parse_object(recipe, object, origin);
   json_decref(object);
   if (status != MKD_OK) mk_recipe_free(recipe);
-  return status;
+  /* It is a file that is wrong, not the command. */
+  return status == MKD_ERROR_ARGUMENT ? MKD_ERROR_FILE : status;
 }
 
 /* NOLINTNEXTLINE(misc-no-recursion): bases are recipes of our own */

@@ -291,23 +291,22 @@ static void wrong_json_is_refused(void **state)
       {"{", MKD_ERROR_FILE, "test: not a recipe: not valid JSON, line 1"},
       {"{\n\"batch\": 3,\n}", MKD_ERROR_FILE, "line 3"},
       {"{\"base\": \"default\", \"batch\": 3, \"batch\": 4}", MKD_ERROR_FILE, "duplicate"},
-      {"{\"base\": \"other\"}", MKD_ERROR_ARGUMENT, "base 'other' is not default, paper or"},
-      {"{\"base\": \"test.json\"}", MKD_ERROR_ARGUMENT, "base 'test.json' is not default"},
-      {"{\"base\": 3}", MKD_ERROR_ARGUMENT, "base '(not a text)'"},
-      {"{\"base\": null}", MKD_ERROR_ARGUMENT, "base '(not a text)'"},
+      {"{\"base\": \"other\"}", MKD_ERROR_FILE, "base 'other' is not default, paper or"},
+      {"{\"base\": \"test.json\"}", MKD_ERROR_FILE, "base 'test.json' is not default"},
+      {"{\"base\": 3}", MKD_ERROR_FILE, "base '(not a text)'"},
+      {"{\"base\": null}", MKD_ERROR_FILE, "base '(not a text)'"},
       {"{\"batch\": 3}", MKD_ERROR_FILE, "neither a base nor the key 'name'"},
-      {"{\"base\": \"paper\", \"bach\": 3}", MKD_ERROR_ARGUMENT,
-       "test: a recipe has no key 'bach'"},
-      {"{\"base\": \"paper\", \"batch\": 0}", MKD_ERROR_ARGUMENT, "test: batch = '0' cannot be"},
-      {"{\"base\": \"paper\", \"batch\": null}", MKD_ERROR_ARGUMENT, "batch = 'null'"},
-      {"{\"base\": \"paper\", \"batch\": [1]}", MKD_ERROR_ARGUMENT, "batch = '[1"},
-      {"{\"base\": \"paper\", \"batch\": {\"a\": 1}}", MKD_ERROR_ARGUMENT, "batch = "},
-      {"{\"base\": \"paper\", \"name\": 3}", MKD_ERROR_ARGUMENT, "name = '(not a text)'"},
-      {"{\"base\": \"paper\", \"cloner\": [\"x\"]}", MKD_ERROR_ARGUMENT, "cloner = '(not a text)'"},
+      {"{\"base\": \"paper\", \"bach\": 3}", MKD_ERROR_FILE, "test: a recipe has no key 'bach'"},
+      {"{\"base\": \"paper\", \"batch\": 0}", MKD_ERROR_FILE, "test: batch = '0' cannot be"},
+      {"{\"base\": \"paper\", \"batch\": null}", MKD_ERROR_FILE, "batch = 'null'"},
+      {"{\"base\": \"paper\", \"batch\": [1]}", MKD_ERROR_FILE, "batch = '[1"},
+      {"{\"base\": \"paper\", \"batch\": {\"a\": 1}}", MKD_ERROR_FILE, "batch = "},
+      {"{\"base\": \"paper\", \"name\": 3}", MKD_ERROR_FILE, "name = '(not a text)'"},
+      {"{\"base\": \"paper\", \"cloner\": [\"x\"]}", MKD_ERROR_FILE, "cloner = '(not a text)'"},
       {"{\"base\": \"paper\", \"name\": \"a\\u0000b\"}", MKD_ERROR_FILE, "not a recipe"},
-      {"{\"base\": \"paper\", \"critical_points\": [3]}", MKD_ERROR_ARGUMENT, "(not a text)"},
-      {"{\"base\": \"paper\", \"map_opening\": 1}", MKD_ERROR_ARGUMENT, "true or false"},
-      {"{\"base\": \"paper\", \"localize\": \"\"}", MKD_ERROR_ARGUMENT, "one of none"},
+      {"{\"base\": \"paper\", \"critical_points\": [3]}", MKD_ERROR_FILE, "(not a text)"},
+      {"{\"base\": \"paper\", \"map_opening\": 1}", MKD_ERROR_FILE, "true or false"},
+      {"{\"base\": \"paper\", \"localize\": \"\"}", MKD_ERROR_FILE, "one of none"},
       {deep, MKD_ERROR_FILE, "not a recipe"},
   };
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; ++i) {
@@ -349,7 +348,7 @@ static void files_say_what_differs_from_their_base(void **state)
   unlink(path);
 
   write_file("{\"batch\": 0}");
-  assert_error(mk_recipe_load(&recipe, path), MKD_ERROR_ARGUMENT, path);
+  assert_error(mk_recipe_load(&recipe, path), MKD_ERROR_FILE, path);
   unlink(path);
   write_file("[1, 2]");
   assert_error(mk_recipe_load(&recipe, path), MKD_ERROR_FILE, path);
