@@ -210,6 +210,10 @@ typedef enum mkd_layout {
 MKD_API mkd_status mkd_dataset_open_layout(mkd_dataset **dataset, const char *folder,
                                            mkd_layout layout, mkd_split split);
 
+/* Limits of the images that its source decodes; NULL: the defaults, as without a call. Call it
+ * before the source is used. */
+MKD_API void mkd_dataset_set_limits(mkd_dataset *dataset, const mkd_limits *limits);
+
 MKD_API size_t mkd_dataset_count(const mkd_dataset *dataset);
 MKD_API mkd_dataset_item mkd_dataset_get(const mkd_dataset *dataset, size_t index);
 MKD_API void mkd_dataset_destroy(mkd_dataset *dataset);

@@ -91,7 +91,7 @@ int verb_bench(int argc, char **argv)
                  "machine's arithmetic units can do. Layers that Winograd's algorithm computes\n"
                  "may exceed it, as they take fewer operations than are counted. Of a model that\n"
                  "cuts images into tiles, one tile is timed.",
-      .example = "  mkd bench parts.mkd parts/new.png --threads 2",
+      .example = "mkd bench parts.mkd parts/new.png --threads 2",
       .options = options,
       .option_count = sizeof options / sizeof options[0],
       .min_operands = 2,

@@ -15,14 +15,16 @@ static bool on_progress(void *context, const mkd_progress *state)
   return !interrupted();
 }
 
-static mkd_status calibrate(const char *model, const char *data, const char *output,
-                            const mkd_calibrate_options *options, mkd_threshold *threshold)
+static mkd_status calibrate(const char *model, const char *data, const mkd_limits *limits,
+                            const char *output, const mkd_calibrate_options *options,
+                            mkd_threshold *threshold)
 {
   mkd_detector *detector = NULL, *calibrated = NULL;
   mkd_dataset *normal = NULL;
   mkd_status status = destination_check(output);
   if (status == MKD_OK) status = mkd_detector_load(&detector, model);
   if (status == MKD_OK) status = mkd_dataset_open(&normal, data, MKD_SPLIT_TRAIN);
+  if (status == MKD_OK) mkd_dataset_set_limits(normal, limits);
   if (status == MKD_OK)
     status = mkd_detector_calibrate(&calibrated, detector, mkd_dataset_source(normal), options);
   if (status == MKD_OK)
@@ -37,6 +39,7 @@ static mkd_status calibrate(const char *model, const char *data, const char *out
 int verb_calibrate(int argc, char **argv)
 {
   mkd_calibrate_options settings = mkd_calibrate_options_default();
+  mkd_limits limits = mkd_limits_default();
   const char *output = NULL;
   bool quiet = false;
   const option_spec options[] = {
@@ -46,6 +49,8 @@ int verb_calibrate(int argc, char **argv)
        &settings.false_alarm},
       {"localize", 0, "METHOD", "discrepancy, gradient, smoothgrad, gbp (else MODEL's)",
        parse_localize, &settings.localize},
+      {"max-pixels", 0, "N", "refuse larger images (default 268435456)", parse_pixels,
+       &limits.max_pixels},
       {"threads", 0, "N", "threads (default: one a core)", parse_threads, &settings.threads},
       {"quiet", 'q', NULL, "no progress", parse_switch, &quiet},
   };
@@ -54,7 +59,7 @@ int verb_calibrate(int argc, char **argv)
       .operands = "[options] MODEL DATA -o MODEL2",
       .purpose = "Sets a new threshold from normal images that the model was not trained on. DATA\n"
                  "is a folder of them, or an MVTec AD category (its train/good).",
-      .example = "  mkd calibrate parts.mkd new-shift -o parts.mkd --false-alarm 0.001",
+      .example = "mkd calibrate parts.mkd new-shift -o parts.mkd --false-alarm 0.001",
       .options = options,
       .option_count = sizeof options / sizeof options[0],
       .min_operands = 2,
@@ -70,7 +75,7 @@ int verb_calibrate(int argc, char **argv)
   settings.progress = on_progress;
   settings.context = &progress;
   mkd_threshold threshold;
-  mkd_status status = calibrate(operands[0], operands[1], output, &settings, &threshold);
+  mkd_status status = calibrate(operands[0], operands[1], &limits, output, &settings, &threshold);
   progress_end(&progress);
   if (status != MKD_OK) return fail("calibrate", status);
   printf("model      %s\n", output);

@@ -16,7 +16,7 @@ int verb_demo_data(int argc, char **argv)
       .operands = "[options] DIR",
       .purpose = "Writes a small made-up data set in MVTec AD layout to DIR, which must be new or\n"
                  "empty: textures, defects of several kinds, and masks.",
-      .example = "  mkd demo-data demo && mkd train demo -o demo.mkd && mkd eval demo.mkd demo",
+      .example = "mkd demo-data demo && mkd train demo -o demo.mkd",
       .options = options,
       .option_count = sizeof options / sizeof options[0],
       .min_operands = 1,

@@ -171,7 +171,7 @@ static void eval_free(eval_run *evaluating)
 int verb_eval(int argc, char **argv)
 {
   eval_run evaluating = {0};
-  scan_plan scan = {.session = mkd_session_options_default()};
+  scan_plan scan = {.session = mkd_session_options_default(), .limits = mkd_limits_default()};
   scan.session.threads = 0;
   eval_output output = {0};
   const option_spec options[] = {
@@ -184,6 +184,8 @@ int verb_eval(int argc, char **argv)
        &output.report},
       {"resolution", 0, "N", "pixel metrics at NxN (default: at each mask's own size)",
        parse_resolution, &output.resolution},
+      {"max-pixels", 0, "N", "refuse larger images (default 268435456)", parse_pixels,
+       &scan.limits.max_pixels},
       {"threads", 0, "N", "threads (default: one a core)", parse_threads, &scan.session.threads},
       {"quiet", 'q', NULL, "no progress", parse_switch, &output.quiet},
   };
@@ -192,7 +194,7 @@ int verb_eval(int argc, char **argv)
       .operands = "[options] MODEL DIR",
       .purpose = "Measures a model on a test set in MVTec AD layout: images in DIR/test/good and\n"
                  "DIR/test/KIND, masks in DIR/ground_truth/KIND.",
-      .example = "  mkd eval bottle.mkd mvtec/bottle --report bottle.html",
+      .example = "mkd eval bottle.mkd mvtec/bottle --report bottle.html",
       .options = options,
       .option_count = sizeof options / sizeof options[0],
       .min_operands = 2,

@@ -20,7 +20,7 @@ int verb_import(int argc, char **argv)
       .purpose = "Turns pre-trained weights into an expert file: PyTorch .pth in both its formats\n"
                  "(nothing in it is executed), or .safetensors. The architecture is told from the\n"
                  "tensors' names and shapes, unless --arch names it.",
-      .example = "  mkd import vgg16.pth -o vgg16.safetensors",
+      .example = "mkd import vgg16.pth -o vgg16.safetensors",
       .options = options,
       .option_count = sizeof options / sizeof options[0],
       .min_operands = 1,

@@ -141,7 +141,7 @@ int verb_info(int argc, char **argv)
       .operands = "[options] FILE",
       .purpose = "Tells what a model, expert or recipe file is and holds. FILE may also be one of\n"
                  "the recipes that are built in: default, paper or paper-code.",
-      .example = "  mkd info parts.mkd",
+      .example = "mkd info parts.mkd",
       .options = options,
       .option_count = sizeof options / sizeof options[0],
       .min_operands = 1,

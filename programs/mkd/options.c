@@ -36,7 +36,7 @@ static void print_help(const command_spec *command)
     option_heading(heading, sizeof heading, option);
     printf("%-*s  %s\n", width, heading, option->help);
   }
-  printf("\nexample:\n%s\n", command->example);
+  printf("\nexample: %s\n", command->example);
 }
 
 int usage_error(const command_spec *command, const char *format, ...)
@@ -171,6 +171,14 @@ const char *parse_rate(void *value, const char *text)
   if (!parse_share(text, 1, &number) || number == 0 || number == 1)
     return "a number above 0 and below 1";
   *(double *)value = number;
+  return NULL;
+}
+
+const char *parse_pixels(void *value, const char *text)
+{
+  unsigned long long number;
+  if (!parse_whole(text, 1, 1ULL << 40, &number)) return "a whole number of pixels from 1 to 2^40";
+  *(uint64_t *)value = number;
   return NULL;
 }
 

@@ -356,7 +356,7 @@ static int parse_command_line(reproduction *r, const char **name, int argc, char
       .operands = "[options] DATA-SET --data DIR",
       .purpose = "Runs an experiment of the paper and prints its figures beside those published.\n"
                  "DATA-SET is mnist, fashion-mnist, cifar-10, mvtec or medical.",
-      .example = "  mkd reproduce mnist --data mnist --expert vgg19.safetensors -o out",
+      .example = "mkd reproduce mnist --data mnist --expert vgg19.safetensors -o out",
       .options = options,
       .option_count = sizeof options / sizeof options[0],
       .min_operands = 1,

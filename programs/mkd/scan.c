@@ -78,9 +78,10 @@ static void deliver_in_turn(scan_state *state, size_t number, const scan_job *jo
 static mkd_status process(const scan_worker *worker, const scan_job *job, mkd_picture **picture,
                           mkd_picture **mask, mkd_result *result)
 {
+  const mkd_limits *limits = &worker->state->scan->limits;
   if (job->error) return mkd_set_error(job->status, job->error);
-  mkd_status status = mkd_picture_load(picture, job->path, NULL);
-  if (status == MKD_OK && job->mask) status = mkd_picture_load(mask, job->mask, NULL);
+  mkd_status status = mkd_picture_load(picture, job->path, limits);
+  if (status == MKD_OK && job->mask) status = mkd_picture_load(mask, job->mask, limits);
   if (status != MKD_OK) return status;
   const mkd_image *image = mkd_picture_image(*picture);
   status = mkd_session_score(worker->session, image, result);

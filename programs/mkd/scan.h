@@ -27,7 +27,8 @@ typedef struct {
   mkd_session_options session; /* `threads` is for the whole scan: images at once where there are
                                   several, else parts of one image */
   picture_folders pictures;
-  size_t count; /* of images, 0 = not known */
+  mkd_limits limits; /* of images and masks */
+  size_t count;      /* of images, 0 = not known */
 
   /* Fills `job` with texts from malloc, which scan_run frees; false = no more. May block. */
   bool (*next)(void *context, scan_job *job);

@@ -169,7 +169,7 @@ static int score(const char *model, score_run *scoring, scan_plan *scan, bool qu
 int verb_score(int argc, char **argv)
 {
   score_run scoring = {0};
-  scan_plan scan = {.session = mkd_session_options_default()};
+  scan_plan scan = {.session = mkd_session_options_default(), .limits = mkd_limits_default()};
   scan.session.threads = 0;
   bool fail_on_anomaly = false, quiet = false;
   const option_spec options[] = {
@@ -186,6 +186,8 @@ int verb_score(int argc, char **argv)
        &scan.session.false_alarm},
       {"fail-on-anomaly", 0, NULL, "exit with status 5 if an image is anomalous", parse_switch,
        &fail_on_anomaly},
+      {"max-pixels", 0, "N", "refuse larger images (default 268435456)", parse_pixels,
+       &scan.limits.max_pixels},
       {"threads", 0, "N", "threads (default: one a core)", parse_threads, &scan.session.threads},
       {"quiet", 'q', NULL, "no progress, no summary", parse_switch, &quiet},
   };
@@ -195,7 +197,7 @@ int verb_score(int argc, char **argv)
       .purpose =
           "Scores images: the higher, the more anomalous. A PATH is an image, a folder that\n"
           "is searched recursively, or - for names on standard input, one a line.",
-      .example = "  mkd score parts.mkd incoming --format csv --overlays found",
+      .example = "mkd score parts.mkd incoming --format csv --overlays found",
       .options = options,
       .option_count = sizeof options / sizeof options[0],
       .min_operands = 2,

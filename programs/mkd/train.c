@@ -19,6 +19,7 @@ typedef struct {
   const char *data, *output, *expert;
   char *checkpoint; /* OUTPUT.ckpt */
   overrides set;
+  mkd_limits limits; /* of the images */
   bool quiet;
   progress_bar progress;
   double loss, held_out_loss; /* the last ones known */
@@ -146,6 +147,7 @@ static mkd_status train(train_run *training, mkd_train_options *options)
   mkd_threshold threshold;
   mkd_status status = destination_check(training->output);
   if (status == MKD_OK) status = mkd_dataset_open(&normal, training->data, MKD_SPLIT_TRAIN);
+  if (status == MKD_OK) mkd_dataset_set_limits(normal, &training->limits);
   if (status == MKD_OK) status = expert_open(&expert, training->expert);
   if (status == MKD_OK) {
     mention_checkpoint(training, options->resume);
@@ -190,6 +192,8 @@ static int parse_command_line(train_run *training, mkd_train_options *settings, 
       {"threads", 0, "N", "threads (default: one a core)", parse_threads, &settings->threads},
       {"cache-mem", 0, "BYTES", "memory for cached inputs, then disk (default 2G)", parse_bytes,
        &settings->cache_memory},
+      {"max-pixels", 0, "N", "refuse larger images (default 268435456)", parse_pixels,
+       &training->limits.max_pixels},
       {"resume", 0, NULL, "go on from MODEL.ckpt after an interruption", parse_switch,
        &settings->resume},
       {"quiet", 'q', NULL, "no progress", parse_switch, &training->quiet},
@@ -198,7 +202,7 @@ static int parse_command_line(train_run *training, mkd_train_options *settings, 
       .verb = "train",
       .operands = "[options] DATA -o MODEL",
       .purpose = "Learns what is normal. DATA is a folder of images or an MVTec AD category.",
-      .example = "  mkd train parts/good -o parts.mkd --false-alarm 0.005",
+      .example = "mkd train parts/good -o parts.mkd --false-alarm 0.005",
       .options = options,
       .option_count = sizeof options / sizeof options[0],
       .min_operands = 1,
@@ -218,7 +222,8 @@ static int parse_command_line(train_run *training, mkd_train_options *settings, 
 
 int verb_train(int argc, char **argv)
 {
-  train_run training = {.loss = NAN, .held_out_loss = NAN, .start = seconds_now()};
+  train_run training = {
+      .limits = mkd_limits_default(), .loss = NAN, .held_out_loss = NAN, .start = seconds_now()};
   mkd_train_options options = mkd_train_options_default();
   int exit = parse_command_line(&training, &options, argc, argv);
   if (exit == OPTIONS_OK) {

@@ -22,6 +22,11 @@ void mkd_dataset_destroy(mkd_dataset *dataset)
   mk_free(dataset);
 }
 
+void mkd_dataset_set_limits(mkd_dataset *dataset, const mkd_limits *limits)
+{
+  dataset->limits = limits ? *limits : mkd_limits_default();
+}
+
 size_t mkd_dataset_count(const mkd_dataset *dataset)
 {
   return dataset->count;
@@ -47,7 +52,7 @@ static mkd_status source_get(void *context, size_t index, mkd_image *image, void
     return MKD_OK;
   }
   mkd_picture *picture;
-  MK_TRY(mkd_picture_load(&picture, dataset->entries[index].path, NULL));
+  MK_TRY(mkd_picture_load(&picture, dataset->entries[index].path, &dataset->limits));
   *image = *mkd_picture_image(picture);
   *handle = picture;
   return MKD_OK;
@@ -184,6 +189,7 @@ mkd_status mkd_dataset_open_layout(mkd_dataset **out, const char *folder, mkd_la
   if (stat(folder, &info) != 0) return mk_fail_reading(errno, folder, "cannot open");
   mkd_dataset *dataset;
   MK_TRY(mk_alloc(&dataset, 1, sizeof *dataset));
+  mkd_dataset_set_limits(dataset, NULL);
   mkd_status status = read_layout(dataset, folder, layout, split);
   if (status == MKD_OK && dataset->count == 0)
     status = mk_fail(MKD_ERROR_DATA,

@@ -67,6 +67,9 @@ def training_cases():
     yield trained("a size that the cloner rounds otherwise", pictures(6), 2, says, "--size", "45x37")
     yield trained("a size that is too small", pictures(6), 2, "--size: '3' is not a size in pixels from 8 to 8192", "--size", "3")
 
+    says = "parts/0.png: has 24 x 16 pixels, more than the limit of 300"
+    yield trained("images larger than allowed", pictures(6), 3, says, "--max-pixels", "300")
+
     def missing(folder, world):
         return world.training("nowhere", "out.mkd")
 

@@ -42,6 +42,7 @@ def cases():
         ("--holdout", "2"),
         ("--false-alarm", "0"),
         ("--false-alarm", "1.5"),
+        ("--max-pixels", "0"),
         ("--cache-mem", "-1"),
         ("--cache-mem", "2X"),
         ("--cache-mem", "9999999999999G"),
