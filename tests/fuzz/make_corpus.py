@@ -76,7 +76,10 @@ def inputs(world):
     recipes += [file.read_bytes() for file in sorted((TESTS.parent / "recipes").glob("*.json"))]
     recipes += case_files(bad_recipes, world, "bad.json")
     yield "picture", [content for content, _ in small.fixture_images().values()]
-    yield "weights", [f.read_bytes() for f in fixtures] + list(case_files(bad_weights, world, "file"))
+    yield (
+        "weights",
+        [f.read_bytes() for f in fixtures] + list(case_files(bad_weights, world, "file")),
+    )
     yield "pickle", list(pickles())
     yield "expert", good[::-1] + recipes[:2]
     yield "model", good + list(case_files(bad_models, world, "model"))

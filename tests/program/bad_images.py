@@ -106,7 +106,14 @@ def cases():
     yield scored("trailing bytes", small.grey_png() + b"more", 0, "picture")
 
     says = "picture: has 37 x 53 pixels, more than the limit of 1000"
-    yield scored("more pixels than asked for", small.pgm(37, 53, grey * 37 * 53), 1, says, "--max-pixels", "1000")
+    yield scored(
+        "more pixels than asked for",
+        small.pgm(37, 53, grey * 37 * 53),
+        1,
+        says,
+        "--max-pixels",
+        "1000",
+    )
 
     def missing(folder, world):
         return ["score", world.model, "nothing.png"]

@@ -112,17 +112,39 @@ def cases():
     yield opened("trailing bytes", lambda c: c + b"x", "model: 1 bytes after the last tensor")
     yield opened("a text", lambda c: b"model", "model: is not a model of mkd")
     yield opened("zeros", lambda c: bytes(len(c)), "model: is not a model of mkd")
-    yield opened("a header that is a list", lambda c: small.safetensors_bytes(b"[]", b""), "model: is not a model of mkd")
-    yield opened("a newer version", metadata(mkd_model="1000"), "is a model of format version 1000; this mkd reads version 2")
+    yield opened(
+        "a header that is a list",
+        lambda c: small.safetensors_bytes(b"[]", b""),
+        "model: is not a model of mkd",
+    )
+    yield opened(
+        "a newer version",
+        metadata(mkd_model="1000"),
+        "is a model of format version 1000; this mkd reads version 2",
+    )
     yield opened("no version", metadata(mkd_model=None), "model: is not a model of mkd")
-    yield opened("a version that is no number", metadata(mkd_model="new"), "is a model of format version new")
+    yield opened(
+        "a version that is no number", metadata(mkd_model="new"), "is a model of format version new"
+    )
     yield opened("no recipe", metadata(recipe=None), "metadata 'recipe' is missing")
-    yield opened("a recipe that is none", metadata(recipe="[]"), "metadata 'recipe': not a recipe: no JSON object")
-    yield opened("a recipe cut short", metadata(recipe='{"name":'), "metadata 'recipe': not a recipe: not valid JSON")
+    yield opened(
+        "a recipe that is none",
+        metadata(recipe="[]"),
+        "metadata 'recipe': not a recipe: no JSON object",
+    )
+    yield opened(
+        "a recipe cut short",
+        metadata(recipe='{"name":'),
+        "metadata 'recipe': not a recipe: not valid JSON",
+    )
     for part in ["cloner", "expert", "target_deviation"]:
         yield opened(f"without a tensor of {part}", without(part), "is missing")
         yield opened(f"NaN in {part}", with_numbers(part, NAN), "holds a NaN or infinity")
-    yield opened("a deviation of nothing", with_numbers("target_deviation", bytes(4)), "'target_deviation.pool1' is not positive")
+    yield opened(
+        "a deviation of nothing",
+        with_numbers("target_deviation", bytes(4)),
+        "'target_deviation.pool1' is not positive",
+    )
     for key in ["input", "calibration", "expert.graph", "cloner.graph"]:
         yield opened(f"no {key}", metadata(**{key: None}), f"'{key}'")
         yield opened(f"{key} of another kind", metadata(**{key: "7"}), "not valid JSON, line 1")
@@ -181,7 +203,9 @@ def cases():
     def model_as_expert(folder, world):
         return ["train", world.data, "-o", "out", "--recipe", world.recipe, "--expert", world.model]
 
-    yield Case("expert: a model", model_as_expert, 3, "model.mkd: is a safetensors file, but no expert")
+    yield Case(
+        "expert: a model", model_as_expert, 3, "model.mkd: is a safetensors file, but no expert"
+    )
 
     def cut_expert(folder, world):
         write(folder / "expert", world.expert.read_bytes()[:-1])

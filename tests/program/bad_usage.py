@@ -61,8 +61,16 @@ def cases():
     yield used("score without images", "see mkd score --help", lambda f, w: ["score", w.model])
     yield used("import without output", "-o", lambda f, w: ["import", w.expert])
     yield used("eval with two folders", "help", lambda f, w: ["eval", w.model, w.data, w.data])
-    yield used("reproduce an unknown data set", "'imagenet'", lambda f, w: ["reproduce", "imagenet", "--data", "."])
-    yield used("reproduce an unknown ablation", "luck", lambda f, w: ["reproduce", "mvtec", "--data", ".", "-o", "out", "--ablation", "luck"])
+    yield used(
+        "reproduce an unknown data set",
+        "'imagenet'",
+        lambda f, w: ["reproduce", "imagenet", "--data", "."],
+    )
+    yield used(
+        "reproduce an unknown ablation",
+        "luck",
+        lambda f, w: ["reproduce", "mvtec", "--data", ".", "-o", "out", "--ablation", "luck"],
+    )
 
     def onto_file(option):
         def make(folder, world):

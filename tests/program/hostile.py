@@ -41,7 +41,18 @@ class World:
         run(*self.training(self.data, self.model))
 
     def training(self, data, model, *more):
-        return ["train", data, "-o", model, "--recipe", self.recipe, "--expert", self.expert, "-q", *more]
+        return [
+            "train",
+            data,
+            "-o",
+            model,
+            "--recipe",
+            self.recipe,
+            "--expert",
+            self.expert,
+            "-q",
+            *more,
+        ]
 
 
 def write(path, content):
