@@ -136,6 +136,7 @@ mkd_status gallery_draw(gallery *shown, const mkd_dataset *dataset, const scan_p
 {
   drawing d = {.shown = shown, .dataset = dataset};
   scan_plan again = {.detector = scan->detector,
+                     .limits = scan->limits,
                      .session = scan->session,
                      .count = shown->starts[GALLERY_GROUPS],
                      .next = next,
