@@ -1,12 +1,12 @@
 #!/bin/sh
 # Installs the Debian packages that mkd is built and tested with: those that are missing, as root or
-# with sudo. Extra packages may be named as TOOL=PACKAGE.
+# with sudo. Extra packages may be named as TOOL=PACKAGE or FILE=PACKAGE.
 set -eu
 cd "$(dirname "$0")/.."
 
 missing=
 for pair in cc=gcc c++=g++ cmake=cmake ninja=ninja-build pkg-config=pkg-config python3=python3 "$@"; do
-  command -v "${pair%%=*}" >/dev/null || missing="$missing ${pair#*=}"
+  command -v "${pair%%=*}" >/dev/null || [ -e "${pair%%=*}" ] || missing="$missing ${pair#*=}"
 done
 python3 -m pip --version >/dev/null 2>&1 || missing="$missing python3-pip"
 # Libraries are listed where CMake looks for them, as MODULE=PACKAGE.

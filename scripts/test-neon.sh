@@ -5,7 +5,8 @@ set -eu
 cd "$(dirname "$0")/.."
 . scripts/step.sh
 
-scripts/setup.sh aarch64-linux-gnu-gcc=gcc-aarch64-linux-gnu qemu-aarch64-static=qemu-user-static
+scripts/setup.sh aarch64-linux-gnu-gcc=gcc-aarch64-linux-gnu qemu-aarch64-static=qemu-user-static \
+  /usr/aarch64-linux-gnu/lib/crt1.o=libc6-dev-arm64-cross
 build() {
   cmake --preset neon && cmake --build --preset neon
 }
