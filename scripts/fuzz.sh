@@ -9,6 +9,10 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 seconds=${1:-60}
+if [[ ! $seconds =~ ^[1-9][0-9]*$ ]]; then
+  echo "usage: fuzz.sh [SECONDS [TARGET...]]" >&2
+  exit 2
+fi
 shift || true
 build=build/fuzz
 mkdir -p "$build"

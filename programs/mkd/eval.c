@@ -57,7 +57,7 @@ static bool deliver(void *context, const scan_job *job, const scan_outcome *outc
     mkd_dataset_item item = mkd_dataset_get(evaluating->dataset, job->index);
     evaluating->status = mkd_evaluation_add(evaluating->evaluation, item.kind, item.anomalous,
                                             outcome->result, outcome->mask);
-    if (evaluating->status != MKD_OK && item.mask) {
+    if (evaluating->status == MKD_ERROR_DATA && item.mask) {
       char *why = text_format("%s", mkd_last_error());
       evaluating->status = refuse(evaluating->status, "%s: %s", item.mask, why);
       free(why);

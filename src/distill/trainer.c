@@ -352,8 +352,11 @@ static mkd_status set_up(trainer *t, const mk_teacher *teacher)
                                  .held_out_loss = NAN,
                                  .earlier_held_out_loss = NAN};
   MK_TRY(mk_net_create(&t->net, t->cloner, mk_kernels_best()));
-  mk_exec_options options = {
-      .batch = t->batch, .height = t->input.height, .width = t->input.width, .train = true};
+  mk_exec_options options = {.batch = t->batch,
+                             .height = t->input.height,
+                             .width = t->input.width,
+                             .train = true,
+                             .pool = t->pool};
   MK_TRY(mk_exec_create(&t->exec, t->net, t->outputs, t->points, &options));
   options.train = false;
   MK_TRY(mk_exec_create(&t->evaluator, t->net, t->outputs, t->points, &options));

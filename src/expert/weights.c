@@ -1,5 +1,6 @@
 #include "expert/weights.h"
 
+#include "core/download.h"
 #include "core/memory.h"
 #include "expert/pth.h"
 
@@ -12,14 +13,10 @@ static bool starts_with(const mk_bytes *file, const char *bytes, size_t size)
   return file->size >= size && memcmp(file->data, bytes, size) == 0;
 }
 
-/* What a file is that cannot be read. */
+/* What a file is that cannot be read, and is no failed download. */
 static const char *describe_other(const mk_bytes *file)
 {
   if (file->size == 0) return "it is empty";
-  if (starts_with(file, "version https://git-lfs", 23))
-    return "it is a Git LFS pointer, not the file that it stands for";
-  if (starts_with(file, "<!DOCTYPE", 9) || starts_with(file, "<html", 5))
-    return "it is an HTML page (a download that went wrong?)";
   if (starts_with(file, "\x89HDF\r\n\x1a\n", 8)) return "it is HDF5 (Keras .h5)";
   if (starts_with(file, "\x80", 1)) return "it is a pickle, but not one of torch.save";
   if (file->size >= 8 && memcmp(file->data + 4, "TFL3", 4) == 0) return "it is TensorFlow Lite";
@@ -39,6 +36,8 @@ static mkd_status parse(mk_tensors *tensors, const mk_bytes *file)
     return mk_pth_legacy_parse(tensors, file->data, file->size);
   if (mk_pth_zip_recognise(file->data, file->size))
     return mk_pth_zip_parse(tensors, file->data, file->size);
+  const char *accident = mk_failed_download(file->data, file->size);
+  if (accident) return mk_fail(MKD_ERROR_FILE, "it is %s", accident);
   return mk_fail(MKD_ERROR_FILE,
                  "%s; PyTorch .pth files (of a state dictionary) and safetensors files are read",
                  describe_other(file));

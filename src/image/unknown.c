@@ -1,3 +1,4 @@
+#include "core/download.h"
 #include "image/codec.h"
 
 #include <string.h>
@@ -23,7 +24,6 @@ static const struct {
     {0, "\x1f\x8b", 2, "a gzip file"},
     {0, "\x93NUMPY", 6, "a NumPy array"},
     {0, "\x89HDF", 4, "an HDF5 file"},
-    {0, "version https://git-lfs", 23, "a Git LFS pointer, not the file that it stands for"},
 };
 
 static const uint8_t *skip_space(const uint8_t *data, const uint8_t *end)
@@ -53,10 +53,10 @@ static const char *describe(const mk_encoded *file)
     if (file->size >= known[i].offset + known[i].length &&
         memcmp(file->data + known[i].offset, known[i].magic, known[i].length) == 0)
       return known[i].what;
+  const char *accident = mk_failed_download(file->data, file->size);
+  if (accident) return accident;
   const uint8_t *end = file->data + (file->size < 512 ? file->size : 512);
   const uint8_t *start = skip_space(file->data, end);
-  if (begins(start, end, "<!doctype html") || begins(start, end, "<html"))
-    return "an HTML page (a download that went wrong?)";
   if (begins(start, end, "<svg") || begins(start, end, "<?xml")) return "an SVG or XML file";
   if (is_text(file->data, end)) return "a text file";
   return NULL;

@@ -1,5 +1,6 @@
 #include "model/model_file.h"
 
+#include "core/download.h"
 #include "core/json.h"
 #include "core/memory.h"
 #include "nn/exec.h"
@@ -410,15 +411,21 @@ mkd_status mk_model_from_tensors(mkd_detector **out, const mk_tensors *tensors, 
   return MKD_OK;
 }
 
+static mkd_status fail_other(const mk_bytes *file, const char *path)
+{
+  const char *accident = mk_failed_download(file->data, file->size);
+  if (accident) return mk_fail(MKD_ERROR_FILE, "%s: is %s", path, accident);
+  return mk_fail(MKD_ERROR_FILE, "%s: is not a model of mkd; 'mkd train' makes one", path);
+}
+
 mkd_status mkd_detector_load(mkd_detector **detector, const char *path)
 {
   mk_bytes bytes;
   mk_tensors tensors = {0};
   MK_TRY(mk_file_read(&bytes, path, file_limit));
-  mkd_status status =
-      mk_safetensors_recognise(bytes.data, bytes.size)
-          ? mk_safetensors_take(&tensors, &bytes, path)
-          : mk_fail(MKD_ERROR_FILE, "%s: is not a model of mkd; 'mkd train' makes one", path);
+  mkd_status status = mk_safetensors_recognise(bytes.data, bytes.size)
+                          ? mk_safetensors_take(&tensors, &bytes, path)
+                          : fail_other(&bytes, path);
   mk_free(bytes.data);
   if (status == MKD_OK) status = mk_model_from_tensors(detector, &tensors, path);
   if (status == MKD_OK) {

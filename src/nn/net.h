@@ -19,9 +19,8 @@ typedef struct {
 mkd_status mk_net_create(mk_net **net, const mk_graph *graph, const mk_kernels *kernels);
 void mk_net_destroy(mk_net *net);
 
-/* Packs the forms that have been asked for since the last time; from any thread. `pool` may be
- * NULL.
- */
+/* Packs the forms that have been asked for since the last time; from any thread. The pool, if there
+ * is one, is free. */
 void mk_net_pack(const mk_net *net, mk_pool *pool);
 
 /* Packs all again, after the graph's weights have changed; packed weights stay where they are. */

@@ -65,16 +65,17 @@ size_t mk_winograd_tile_count(const mk_winograd *op)
 }
 
 /* Few tiles stay in the second-level cache with their products; but every block reads all weights,
- * and where these come from memory, half as many blocks are a tenth faster. */
+ * and where these come from memory, half as many blocks are a tenth faster. Blocks are of one size,
+ * so that threads get equal shares. */
 size_t mk_winograd_block(const mk_kernels *kernels, const mk_winograd *op)
 {
-  enum { FEW = 24, MANY = 48 }; /* multiples of every kernel's rows */
+  enum { FEW = 24, MANY = 48 };
   const size_t few_weights = (8 << 20) / sizeof(float);
   size_t weights = mk_winograd_weight_count(kernels, op->tile, op->src_channels, op->channels);
   size_t most = weights <= few_weights ? FEW : MANY, count = mk_winograd_tile_count(op);
   if (count <= most) return count;
   size_t blocks = (count + most - 1) / most, block = (count + blocks - 1) / blocks;
-  return block + block % 2; /* blocks of one size: threads get equal shares */
+  return block + block % 2;
 }
 
 size_t mk_winograd_scratch(const mk_kernels *kernels, const mk_winograd *op)

@@ -111,6 +111,9 @@ def cases():
         yield opened("cut in its data", cut("in its data"), "is the file cut?", verb)
     yield opened("trailing bytes", lambda c: c + b"x", "model: 1 bytes after the last tensor")
     yield opened("a text", lambda c: b"model", "model: is not a model of mkd")
+    pointer = b"version https://git-lfs.github.com/spec/v1\n"
+    yield opened("a Git LFS pointer", lambda c: pointer, "model: is a Git LFS pointer")
+    yield opened("HTML", lambda c: b"\n<!doctype html>", "model: is an HTML page")
     yield opened("zeros", lambda c: bytes(len(c)), "model: is not a model of mkd")
     yield opened(
         "a header that is a list",

@@ -7,6 +7,7 @@ import tempfile
 
 import bad_data
 import bad_images
+import bad_limits
 import bad_models
 import bad_recipes
 import bad_usage
@@ -14,18 +15,21 @@ import bad_weights
 from hostile import World
 from program import ProgramTest, main
 
-TABLES = [bad_images, bad_weights, bad_models, bad_recipes, bad_data, bad_usage]
+TABLES = [bad_images, bad_weights, bad_models, bad_recipes, bad_data, bad_usage, bad_limits]
+
+
+MOST = 1 << 22  # bytes that are compared of a file
 
 
 def listing(folder):
-    """Path -> content of all files."""
+    """Path -> size and content of all files."""
     found = {}
     for path, _, names in os.walk(os.fsencode(folder)):
         for name in names:
             full = os.path.join(path, name)
             if os.path.isfile(full):
                 with open(full, "rb") as file:
-                    found[full] = file.read()
+                    found[full] = (os.path.getsize(full), file.read(MOST))
             else:
                 found[full] = None
     return found

@@ -1,0 +1,94 @@
+"""Files beyond a limit, which is checked before memory is taken: most are sparse, of one byte more."""
+
+import pathlib
+
+import small
+from hostile import Case, write
+
+
+def sparse(path, size):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "wb") as file:
+        file.truncate(size)
+
+
+def beyond(name, path, limit, status, arguments):
+    """`arguments` are made of the case's world."""
+
+    def make(folder, world):
+        sparse(folder / path, limit + 1)
+        return arguments(world)
+
+    says = f"{path}: has {limit + 1} bytes, more than the limit of {limit}"
+    return Case(f"limit: bytes of {name}", make, status, says)
+
+
+def training(world, recipe, expert):
+    return ["train", world.data, "-o", "out", "--recipe", recipe, "--expert", expert]
+
+
+def reproducing(data_set, world):
+    return ["reproduce", data_set, "--data", "data", "--expert", world.expert, "-q"]
+
+
+def file_cases():
+    yield beyond("an image", "a.png", 1 << 32, 1, lambda w: ["score", w.model, "a.png"])
+    importing = ["import", "weights", "-o", "expert", "--arch", "vgg11"]
+    yield beyond("weights", "weights", 1 << 32, 3, lambda w: importing)
+    yield beyond("an expert", "expert", 1 << 32, 3, lambda w: training(w, w.recipe, "expert"))
+    yield beyond("a model", "model", 1 << 34, 3, lambda w: ["score", "model", w.image])
+    yield beyond("any file, info", "model", 1 << 34, 3, lambda w: ["info", "model"])
+    yield beyond(
+        "a checkpoint", "out.ckpt", 1 << 34, 3, lambda w: w.training(w.data, "out", "--resume")
+    )
+    yield beyond("a recipe", "r.json", 1 << 20, 3, lambda w: training(w, "r.json", w.expert))
+
+    def idx(folder, world):
+        for part in [
+            "train-images-idx3",
+            "train-labels-idx1",
+            "t10k-images-idx3",
+            "t10k-labels-idx1",
+        ]:
+            sparse(folder / f"data/{part}-ubyte", (1 << 30) + 1)
+        return reproducing("mnist", world)
+
+    says = "more than the limit of 1073741824"
+    yield Case(
+        "limit: bytes of IDX", idx, 3, f"train-images-idx3-ubyte: has 1073741825 bytes, {says}"
+    )
+
+    def cifar(folder, world):
+        sparse(folder / "data/data_batch_1.bin", (1 << 30) + 1)
+        sparse(folder / "data/test_batch.bin", 3073)
+        return reproducing("cifar-10", world)
+
+    yield Case("limit: bytes of CIFAR-10", cifar, 3, f"batch_1.bin: has 1073741825 bytes, {says}")
+
+    def labels(folder, world):
+        sparse(folder / "data/labels.csv", (1 << 20) + 1)
+        write(folder / "data/1.png", small.grey_png())
+        return reproducing("medical", world)
+
+    says = "labels.csv: has 1048577 bytes, more than the limit of 1048576"
+    yield Case("limit: bytes of labels", labels, 3, says)
+
+
+def count_cases():
+    def tensors(folder, world):
+        many = {f"t{i}": ([1], small.floats(1)) for i in range(16385)}
+        write(folder / "weights", small.safetensors(many))
+        return ["import", "weights", "-o", "expert", "--arch", "vgg11"]
+
+    yield Case("limit: tensors", tensors, 3, "weights: more than 16384 tensors")
+
+    def folders(folder, world):
+        write(folder / pathlib.Path(*["d"] * 70) / "a.png", small.grey_png())
+        return ["score", world.model, "d"]
+
+    yield Case("limit: depth of folders", folders, 1, "folders are nested")
+
+
+def cases():
+    yield from file_cases()
+    yield from count_cases()
