@@ -78,7 +78,7 @@ static mkd_status run_resize(void *context, double *ms)
   stages *s = context;
   double start = milliseconds();
   mk_scratch_reset(&s->scratch);
-  MK_TRY(mk_input_read(s->input, &s->detector->input, s->image, &s->scratch));
+  MK_TRY(mk_input_read(s->input, &s->detector->input, s->image, s->pool, &s->scratch));
   fill_input(s);
   *ms = milliseconds() - start;
   return MKD_OK;
@@ -127,7 +127,7 @@ static mkd_status run_map(void *context, double *ms)
   MK_TRY(mk_localize(s->map, s->localizer, s->inspector, s->localize, &d->calibration));
   mk_scratch_reset(&s->scratch);
   MK_TRY(mk_input_map_to_image(s->grown, s->image->width, s->image->height, s->map, &d->input,
-                               &s->scratch));
+                               s->pool, &s->scratch));
   *ms = milliseconds() - start;
   return MKD_OK;
 }

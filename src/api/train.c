@@ -337,7 +337,7 @@ static mkd_status read_tile(void *context, int lane, size_t tile, float *dst)
   open_image *at = &images->open[lane];
   mkd_image view = mk_tile_view(&at->image, &at->grid, tile);
   mk_scratch_reset(&at->scratch);
-  MK_TRY(mk_input_read(at->input, images->input, &view, &at->scratch));
+  MK_TRY(mk_input_read(at->input, images->input, &view, NULL, &at->scratch));
   mk_input_normalise(dst, at->input, images->input);
   return MKD_OK;
 }

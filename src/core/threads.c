@@ -157,3 +157,24 @@ void mk_pool_run(mk_pool *pool, size_t count, mk_task *task, void *context)
     pthread_mutex_unlock(&pool->mutex);
   }
 }
+
+typedef struct {
+  mk_range_task *task;
+  void *context;
+  size_t count, grain;
+} ranges;
+
+static void run_range(void *context, size_t index, int thread)
+{
+  const ranges *r = context;
+  size_t begin = index * r->grain, left = r->count - begin;
+  r->task(r->context, begin, begin + (left < r->grain ? left : r->grain), thread);
+}
+
+void mk_pool_run_ranges(mk_pool *pool, size_t count, mk_range_task *task, void *context)
+{
+  size_t threads = (size_t)mk_pool_threads(pool), parts = threads > 1 ? 2 * threads : 1;
+  if (count == 0) return;
+  ranges r = {task, context, count, (count + parts - 1) / parts};
+  mk_pool_run(pool, (count + r.grain - 1) / r.grain, run_range, &r);
+}

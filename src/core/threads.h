@@ -27,4 +27,10 @@ int mk_pool_threads(const mk_pool *pool);
  */
 void mk_pool_run(mk_pool *pool, size_t count, mk_task *task, void *context);
 
+/* The indices begin .. end - 1; `worker` as above. */
+typedef void mk_range_task(void *context, size_t begin, size_t end, int worker);
+
+/* Splits 0 .. count - 1 into a few ranges a thread, in one where there is one thread. */
+void mk_pool_run_ranges(mk_pool *pool, size_t count, mk_range_task *task, void *context);
+
 #endif

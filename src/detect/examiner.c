@@ -49,14 +49,15 @@ static mkd_status make_map(mk_examiner *e, const mkd_image *tile, float *map)
   for (size_t i = 0; i < count; ++i) {
     if ((double)e->map[i] > e->map_max) e->map_max = (double)e->map[i];
   }
-  return mk_input_map_to_image(map, tile->width, tile->height, e->map, &d->input, &e->scratch);
+  return mk_input_map_to_image(map, tile->width, tile->height, e->map, &d->input,
+                               e->inspector->pool, &e->scratch);
 }
 
 mkd_status mk_examine(mk_examiner *e, const mkd_image *tile, mk_pool *pool, float *map)
 {
   const mkd_detector *d = e->detector;
   mk_scratch_reset(&e->scratch);
-  MK_TRY(mk_input_read(e->input, &d->input, tile, &e->scratch));
+  MK_TRY(mk_input_read(e->input, &d->input, tile, pool, &e->scratch));
   mk_input_normalise(mk_inspector_input(e->inspector), e->input, &d->input);
   e->inspector->pool = pool;
   mk_inspect(e->inspector);

@@ -63,7 +63,7 @@ static mkd_status discrepancy(float *map, mk_localizer *l, const mk_inspector *i
   for (int p = 0; p < d->point_count; ++p) {
     if (!d->scored[p]) continue;
     MK_TRY(mk_upsample_plane(l->grown, width, height, in->squares[p], in->shapes[p].width,
-                             in->shapes[p].height, &l->scratch));
+                             in->shapes[p].height, in->pool, &l->scratch));
     float mean = (float)c->square_mean[p], scale = (float)(1 / c->square_deviation[p]);
     for (size_t i = 0; i < pixels; ++i) map[i] += (l->grown[i] - mean) * scale;
   }
@@ -143,7 +143,7 @@ mkd_status mk_localize(float *map, mk_localizer *l, mk_inspector *in, mkd_locali
   if (l->plain) return MKD_OK;
   if (recipe->map_sigma > 0)
     MK_TRY(mk_gaussian_blur(map, width, height, recipe->map_sigma,
-                            (int)floor(4 * recipe->map_sigma + 0.5), &l->scratch));
+                            (int)floor(4 * recipe->map_sigma + 0.5), in->pool, &l->scratch));
   if (recipe->map_opening) MK_TRY(mk_open_plus(map, width, height, &l->scratch));
   return MKD_OK;
 }

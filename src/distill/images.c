@@ -92,7 +92,7 @@ static mkd_status read_tiles(const read_job *job, size_t index, const mkd_image 
     mkd_image view = mk_tile_view(image, &grid, tile);
     mk_scratch_reset(scratch);
     MK_TRY(mk_input_read(mk_store_input(job->store, job->first[index] + tile), job->input, &view,
-                         scratch));
+                         NULL, scratch));
   }
   return MKD_OK;
 }

@@ -94,7 +94,7 @@ static mkd_status add_pixels(record *r, const mkd_map *map, const uint8_t *binar
     mk_scratch scratch = {0};
     MK_TRY(mk_alloc(&fitted, (size_t)size.width * (size_t)size.height, sizeof *fitted));
     mkd_status status = mk_upsample_plane(fitted, size.width, size.height, map->data, map->width,
-                                          map->height, &scratch);
+                                          map->height, NULL, &scratch);
     mk_scratch_free(&scratch);
     if (status != MKD_OK) {
       mk_free(fitted);

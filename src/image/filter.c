@@ -44,35 +44,63 @@ static void gaussian_weights(float *weights, double sigma, int radius)
     weights[k + radius] = (float)(exp(-0.5 * k * k / (sigma * sigma)) / sum);
 }
 
+typedef struct {
+  float *plane, *between; /* [height][width]; between the two passes */
+  int width, height, radius;
+  const float *weights; /* 2 * radius + 1 */
+  float *padded;        /* a row of each thread with what continues it on either side */
+  const float **rows;   /* 2 * radius + 1 of each thread */
+} blur;
+
+static void blur_along_rows(void *context, size_t begin, size_t end, int worker)
+{
+  const blur *b = context;
+  int taps = 2 * b->radius + 1;
+  size_t n = (size_t)b->width;
+  float *padded = b->padded + (size_t)worker * (n + (size_t)taps);
+  const float **rows = b->rows + (size_t)worker * (size_t)taps;
+  for (int k = 0; k < taps; ++k) rows[k] = padded + k;
+  for (size_t y = begin; y < end; ++y) {
+    const float *row = b->plane + y * n;
+    memcpy(padded + b->radius, row, n * sizeof *row);
+    for (int k = 1; k <= b->radius; ++k) {
+      padded[b->radius - k] = row[mirror(-k, b->width)];
+      padded[b->radius + b->width - 1 + k] = row[mirror((int64_t)b->width - 1 + k, b->width)];
+    }
+    weighted_sum(b->between + y * n, rows, b->weights, taps, b->width);
+  }
+}
+
+static void blur_along_columns(void *context, size_t begin, size_t end, int worker)
+{
+  const blur *b = context;
+  int taps = 2 * b->radius + 1;
+  size_t n = (size_t)b->width;
+  const float **rows = b->rows + (size_t)worker * (size_t)taps;
+  for (size_t y = begin; y < end; ++y) {
+    for (int k = 0; k < taps; ++k)
+      rows[k] = b->between + (size_t)mirror((int64_t)y + k - b->radius, b->height) * n;
+    weighted_sum(b->plane + y * n, rows, b->weights, taps, b->width);
+  }
+}
+
 mkd_status mk_gaussian_blur(float *plane, int width, int height, double sigma, int radius,
-                            mk_scratch *scratch)
+                            mk_pool *pool, mk_scratch *scratch)
 {
   if (radius <= 0 || sigma <= 0) return MKD_OK;
-  int taps = 2 * radius + 1;
-  size_t n = (size_t)width, size;
+  size_t taps = 2 * (size_t)radius + 1, n = (size_t)width, size;
+  size_t threads = (size_t)mk_pool_threads(pool);
   float *weights, *padded, *between;
   const float **rows;
   if (!mk_mul(n, (size_t)height, &size)) return mk_fail_memory(SIZE_MAX);
-  MK_TRY(mk_scratch_get(scratch, &weights, (size_t)taps, sizeof *weights));
-  MK_TRY(mk_scratch_get(scratch, &padded, n + (size_t)taps, sizeof *padded));
+  MK_TRY(mk_scratch_get(scratch, &weights, taps, sizeof *weights));
+  MK_TRY(mk_scratch_get(scratch, &padded, threads * (n + taps), sizeof *padded));
   MK_TRY(mk_scratch_get(scratch, &between, size, sizeof *between));
-  MK_TRY(mk_scratch_get(scratch, &rows, (size_t)taps, sizeof *rows));
+  MK_TRY(mk_scratch_get(scratch, &rows, threads * taps, sizeof *rows));
   gaussian_weights(weights, sigma, radius);
-  for (int k = 0; k < taps; ++k) rows[k] = padded + k;
-  for (int y = 0; y < height; ++y) {
-    const float *row = plane + (size_t)y * n;
-    memcpy(padded + radius, row, n * sizeof *row);
-    for (int k = 1; k <= radius; ++k) {
-      padded[radius - k] = row[mirror(-k, width)];
-      padded[radius + width - 1 + k] = row[mirror((int64_t)width - 1 + k, width)];
-    }
-    weighted_sum(between + (size_t)y * n, rows, weights, taps, width);
-  }
-  for (int y = 0; y < height; ++y) {
-    for (int k = 0; k < taps; ++k)
-      rows[k] = between + (size_t)mirror((int64_t)y + k - radius, height) * n;
-    weighted_sum(plane + (size_t)y * n, rows, weights, taps, width);
-  }
+  blur b = {plane, between, width, height, radius, weights, padded, rows};
+  mk_pool_run_ranges(pool, (size_t)height, blur_along_rows, &b);
+  mk_pool_run_ranges(pool, (size_t)height, blur_along_columns, &b);
   return MKD_OK;
 }
 

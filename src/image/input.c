@@ -42,13 +42,13 @@ static size_t margin(int whole, int part)
 }
 
 mkd_status mk_input_read(uint16_t *dst, const mk_input_spec *spec, const mkd_image *image,
-                         mk_scratch *scratch)
+                         mk_pool *pool, mk_scratch *scratch)
 {
   size_t whole_row = (size_t)spec->resize_width * 3, row = (size_t)spec->width * 3;
   float *resized;
   MK_TRY(
       mk_scratch_get(scratch, &resized, whole_row * (size_t)spec->resize_height, sizeof *resized));
-  MK_TRY(mk_resize_rgb(resized, spec->resize_width, spec->resize_height, image, spec->filter,
+  MK_TRY(mk_resize_rgb(resized, spec->resize_width, spec->resize_height, image, spec->filter, pool,
                        scratch));
   const float *src = resized + margin(spec->resize_height, spec->height) * whole_row +
                      margin(spec->resize_width, spec->width) * 3;
@@ -95,15 +95,15 @@ static void extend(float *dst, const float *map, const mk_input_spec *spec)
 }
 
 mkd_status mk_input_map_to_image(float *dst, int image_width, int image_height, const float *map,
-                                 const mk_input_spec *spec, mk_scratch *scratch)
+                                 const mk_input_spec *spec, mk_pool *pool, mk_scratch *scratch)
 {
   if (spec->width == spec->resize_width && spec->height == spec->resize_height)
-    return mk_upsample_plane(dst, image_width, image_height, map, spec->width, spec->height,
+    return mk_upsample_plane(dst, image_width, image_height, map, spec->width, spec->height, pool,
                              scratch);
   float *whole;
   MK_TRY(mk_scratch_get(scratch, &whole, (size_t)spec->resize_width * (size_t)spec->resize_height,
                         sizeof *whole));
   extend(whole, map, spec);
   return mk_upsample_plane(dst, image_width, image_height, whole, spec->resize_width,
-                           spec->resize_height, scratch);
+                           spec->resize_height, pool, scratch);
 }

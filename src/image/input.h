@@ -1,5 +1,5 @@
 /* The input of a detector's networks: from an image of any size and format to normalised pixels,
- * and the way back for heat maps. */
+ * and the way back for heat maps. The threads of a `pool`, which may be NULL, share the rows. */
 #ifndef MK_IMAGE_INPUT_H
 #define MK_IMAGE_INPUT_H
 
@@ -35,7 +35,7 @@ size_t mk_input_size(const mk_input_spec *spec);
  * values are hit exactly.
  */
 mkd_status mk_input_read(uint16_t *dst, const mk_input_spec *spec, const mkd_image *image,
-                         mk_scratch *scratch);
+                         mk_pool *pool, mk_scratch *scratch);
 
 /* Canonical input to what the networks see: fp32 NHWC. */
 void mk_input_normalise(float *dst, const uint16_t *src, const mk_input_spec *spec);
@@ -48,6 +48,6 @@ void mk_input_from_levels(uint16_t *dst, const float *src, size_t count);
 /* Heat map [height][width] of the input to the size of the image (or tile), bilinear. Where the
  * input is only the central part of the image, the border of the map is continued outwards. */
 mkd_status mk_input_map_to_image(float *dst, int image_width, int image_height, const float *map,
-                                 const mk_input_spec *spec, mk_scratch *scratch);
+                                 const mk_input_spec *spec, mk_pool *pool, mk_scratch *scratch);
 
 #endif

@@ -56,6 +56,7 @@ static mkd_status axis_create(axis *a, int src, int dst, mk_resample filter, mk_
       weights[k] = (float)weight;
       sum += weight;
     }
+    while (end - first > 1 && weights[end - first - 1] == 0) --end; /* of the triangle's foot */
     for (int k = 0; first + k < end; ++k) weights[k] /= (float)sum;
     a->first[i] = first;
     a->count[i] = end - first;
@@ -115,33 +116,59 @@ static void add_row(float *restrict dst, const float *restrict row, float weight
   for (size_t i = 0; i < count; ++i) dst[i] += weight * row[i];
 }
 
-mkd_status mk_resize_rgb(float *dst, int width, int height, const mkd_image *image,
-                         mk_resample filter, mk_scratch *scratch)
-{
-  size_t row_size = (size_t)width * 3;
+typedef struct {
+  float *dst;
+  int width;
+  const mkd_image *image;
   axis horizontal, vertical;
-  pixel *source;
-  float *row;
-  MK_TRY(axis_create(&horizontal, image->width, width, filter, scratch));
-  MK_TRY(axis_create(&vertical, image->height, height, filter, scratch));
-  MK_TRY(mk_scratch_get(scratch, &source, (size_t)image->width, sizeof *source));
-  MK_TRY(mk_scratch_get(scratch, &row, row_size + 1, sizeof *row));
-  memset(dst, 0, row_size * (size_t)height * sizeof *dst);
-  /* Each source row is added to the output rows that it belongs to, so that no image between the
-   * two passes is kept. Supports move down monotonically: rows before `first` are complete. */
-  int first = 0;
-  for (int y = 0; y < image->height; ++y) {
-    while (first < height && vertical.first[first] + vertical.count[first] <= y) ++first;
-    if (first == height || vertical.first[first] > y) continue;
-    unpack_row(source, image, y);
-    resample_row(row, source, &horizontal, width);
+  pixel *sources; /* a source row of each thread */
+  float *rows;    /* and the same at the output's width */
+} resize;
+
+static size_t resized_row(const resize *r)
+{
+  return (size_t)r->width * 3;
+}
+
+/* Output rows begin .. end - 1. Each source row is added to those that it belongs to, so that no
+ * image between the two passes is kept. Supports move down monotonically: rows before `first` are
+ * complete. */
+static void resize_rows(void *context, size_t begin, size_t end, int worker)
+{
+  const resize *r = context;
+  const axis *vertical = &r->vertical;
+  size_t row_size = resized_row(r);
+  pixel *source = r->sources + (size_t)worker * (size_t)r->image->width;
+  float *row = r->rows + (size_t)worker * (row_size + 1);
+  int first = (int)begin, last = (int)end - 1;
+  memset(r->dst + begin * row_size, 0, (end - begin) * row_size * sizeof *r->dst);
+  for (int y = vertical->first[first]; y < vertical->first[last] + vertical->count[last]; ++y) {
+    while (vertical->first[first] + vertical->count[first] <= y) ++first;
+    if (vertical->first[first] > y) continue;
+    unpack_row(source, r->image, y);
+    resample_row(row, source, &r->horizontal, r->width);
     clamp_grey(row, row_size); /* after either pass, as Pillow's integers are */
-    for (int i = first; i < height && vertical.first[i] <= y; ++i) {
-      const float *weights = vertical.weights + (size_t)i * vertical.taps;
-      add_row(dst + (size_t)i * row_size, row, weights[y - vertical.first[i]], row_size);
+    for (int i = first; i <= last && vertical->first[i] <= y; ++i) {
+      const float *weights = vertical->weights + (size_t)i * vertical->taps;
+      add_row(r->dst + (size_t)i * row_size, row, weights[y - vertical->first[i]], row_size);
     }
   }
-  clamp_grey(dst, row_size * (size_t)height);
+  clamp_grey(r->dst + begin * row_size, (end - begin) * row_size);
+}
+
+mkd_status mk_resize_rgb(float *dst, int width, int height, const mkd_image *image,
+                         mk_resample filter, mk_pool *pool, mk_scratch *scratch)
+{
+  resize r = {.dst = dst, .width = width, .image = image};
+  size_t threads = (size_t)mk_pool_threads(pool), source_pixels, row_values;
+  if (!mk_mul(threads, (size_t)image->width, &source_pixels) ||
+      !mk_mul(threads, resized_row(&r) + 1, &row_values))
+    return mk_fail_memory(SIZE_MAX);
+  MK_TRY(axis_create(&r.horizontal, image->width, width, filter, scratch));
+  MK_TRY(axis_create(&r.vertical, image->height, height, filter, scratch));
+  MK_TRY(mk_scratch_get(scratch, &r.sources, source_pixels, sizeof *r.sources));
+  MK_TRY(mk_scratch_get(scratch, &r.rows, row_values, sizeof *r.rows));
+  mk_pool_run_ranges(pool, (size_t)height, resize_rows, &r);
   return MKD_OK;
 }
 
@@ -167,20 +194,23 @@ static void stretch_row(float *dst, const float *src, const between *columns, in
   }
 }
 
-mkd_status mk_upsample_plane(float *dst, int width, int height, const float *src, int src_width,
-                             int src_height, mk_scratch *scratch)
+typedef struct {
+  float *dst;
+  const float *src;
+  int width, height, src_width, src_height;
+  const between *columns;
+  float *rows; /* two of each thread */
+} upsample;
+
+static void upsample_rows(void *context, size_t begin, size_t end, int worker)
 {
-  size_t n = (size_t)width;
-  between *columns;
-  float *rows;
-  MK_TRY(mk_scratch_get(scratch, &columns, n, sizeof *columns));
-  MK_TRY(mk_scratch_get(scratch, &rows, n, 2 * sizeof *rows));
-  for (int x = 0; x < width; ++x) columns[x] = locate(x, src_width, width);
+  const upsample *u = context;
+  size_t n = (size_t)u->width;
   /* The two source rows in use, already stretched, and which ones they are. */
-  float *low = rows, *high = rows + n;
+  float *low = u->rows + 2 * (size_t)worker * n, *high = low + n;
   int in_low = -1, in_high = -1;
-  for (int y = 0; y < height; ++y) {
-    between b = locate(y, src_height, height);
+  for (size_t y = begin; y < end; ++y) {
+    between b = locate((int)y, u->src_height, u->height);
     if (in_low != b.low) {
       if (in_high == b.low) {
         float *kept = low;
@@ -188,16 +218,30 @@ mkd_status mk_upsample_plane(float *dst, int width, int height, const float *src
         high = kept;
         in_high = -1;
       } else {
-        stretch_row(low, src + (size_t)b.low * (size_t)src_width, columns, width);
+        stretch_row(low, u->src + (size_t)b.low * (size_t)u->src_width, u->columns, u->width);
       }
       in_low = b.low;
     }
     if (in_high != b.high) {
-      stretch_row(high, src + (size_t)b.high * (size_t)src_width, columns, width);
+      stretch_row(high, u->src + (size_t)b.high * (size_t)u->src_width, u->columns, u->width);
       in_high = b.high;
     }
-    float *restrict out = dst + (size_t)y * n;
+    float *restrict out = u->dst + y * n;
     for (size_t x = 0; x < n; ++x) out[x] = low[x] * (1 - b.weight) + high[x] * b.weight;
   }
+}
+
+mkd_status mk_upsample_plane(float *dst, int width, int height, const float *src, int src_width,
+                             int src_height, mk_pool *pool, mk_scratch *scratch)
+{
+  size_t n = (size_t)width, row_values;
+  between *columns;
+  float *rows;
+  if (!mk_mul(2 * (size_t)mk_pool_threads(pool), n, &row_values)) return mk_fail_memory(SIZE_MAX);
+  MK_TRY(mk_scratch_get(scratch, &columns, n, sizeof *columns));
+  MK_TRY(mk_scratch_get(scratch, &rows, row_values, sizeof *rows));
+  for (int x = 0; x < width; ++x) columns[x] = locate(x, src_width, width);
+  upsample u = {dst, src, width, height, src_width, src_height, columns, rows};
+  mk_pool_run_ranges(pool, (size_t)height, upsample_rows, &u);
   return MKD_OK;
 }

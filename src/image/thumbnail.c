@@ -28,7 +28,7 @@ static mkd_status shrink_image(uint8_t **rgb, extent size, const mkd_image *imag
   float *values;
   MK_TRY(mk_alloc(&values, count, sizeof *values));
   mkd_status status =
-      mk_resize_rgb(values, size.width, size.height, image, MK_RESAMPLE_BILINEAR, &scratch);
+      mk_resize_rgb(values, size.width, size.height, image, MK_RESAMPLE_BILINEAR, NULL, &scratch);
   if (status == MKD_OK) status = mk_alloc(rgb, count, 1);
   for (size_t i = 0; status == MKD_OK && i < count; ++i) (*rgb)[i] = (uint8_t)(values[i] + 0.5F);
   mk_scratch_free(&scratch);

@@ -27,7 +27,8 @@ static void blur_is_that_of_scipy_and_opening_that_of_opencv(void **state)
   for (int i = 0; i < 3; ++i) {
     draw(plane);
     assert_int_equal(
-        mk_gaussian_blur(plane, WIDTH, HEIGHT, blurs[i].sigma, blurs[i].radius, &scratch), MKD_OK);
+        mk_gaussian_blur(plane, WIDTH, HEIGHT, blurs[i].sigma, blurs[i].radius, NULL, &scratch),
+        MKD_OK);
     assert_near(expected_difference(&e, plane, HEIGHT * WIDTH), 0, 2e-4);
   }
   draw(plane);
@@ -40,16 +41,30 @@ static void no_sigma_or_radius_is_no_blur(void **state)
 {
   (void)state;
   float plane[3] = {1, 5, 2};
-  assert_int_equal(mk_gaussian_blur(plane, 3, 1, 0, 4, &scratch), MKD_OK);
-  assert_int_equal(mk_gaussian_blur(plane, 3, 1, 4, 0, &scratch), MKD_OK);
+  assert_int_equal(mk_gaussian_blur(plane, 3, 1, 0, 4, NULL, &scratch), MKD_OK);
+  assert_int_equal(mk_gaussian_blur(plane, 3, 1, 4, 0, NULL, &scratch), MKD_OK);
   assert_near(plane[1], 5, 0);
+}
+
+static void threads_give_the_same_bytes(void **state)
+{
+  (void)state;
+  static float alone[HEIGHT * WIDTH], shared[HEIGHT * WIDTH];
+  mk_pool *pool;
+  assert_int_equal(mk_pool_create(&pool, 3), MKD_OK);
+  draw(alone);
+  draw(shared);
+  assert_int_equal(mk_gaussian_blur(alone, WIDTH, HEIGHT, 2.5, 10, NULL, &scratch), MKD_OK);
+  assert_int_equal(mk_gaussian_blur(shared, WIDTH, HEIGHT, 2.5, 10, pool, &scratch), MKD_OK);
+  assert_memory_equal(shared, alone, sizeof alone);
+  mk_pool_destroy(pool);
 }
 
 static void one_pixel_survives(void **state)
 {
   (void)state;
   float pixel = 7;
-  assert_int_equal(mk_gaussian_blur(&pixel, 1, 1, 4, 16, &scratch), MKD_OK);
+  assert_int_equal(mk_gaussian_blur(&pixel, 1, 1, 4, 16, NULL, &scratch), MKD_OK);
   assert_near(pixel, 7, 1e-5);
   assert_int_equal(mk_open_plus(&pixel, 1, 1, &scratch), MKD_OK);
   assert_near(pixel, 7, 1e-5);
@@ -75,6 +90,7 @@ int main(void)
       cmocka_unit_test(blur_is_that_of_scipy_and_opening_that_of_opencv),
       cmocka_unit_test(no_sigma_or_radius_is_no_blur),
       cmocka_unit_test(one_pixel_survives),
+      cmocka_unit_test(threads_give_the_same_bytes),
       cmocka_unit_test(opening_removes_what_is_smaller_than_a_plus),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -37,7 +37,7 @@ static void eight_bit_pixels_are_kept_exactly(void **state)
   static uint16_t input[HEIGHT * WIDTH * 3];
   static float normalised[HEIGHT * WIDTH * 3];
   assert_int_equal(mk_input_size(&plain), HEIGHT * WIDTH * 3);
-  assert_int_equal(mk_input_read(input, &plain, &image, &scratch), MKD_OK);
+  assert_int_equal(mk_input_read(input, &plain, &image, NULL, &scratch), MKD_OK);
   mk_input_normalise(normalised, input, &plain);
   for (int i = 0; i < HEIGHT * WIDTH * 3; ++i) {
     int value = ((const uint8_t *)pixels)[i];
@@ -54,7 +54,7 @@ static void crop_is_the_centre(void **state)
   spec.width = 20;
   spec.height = 11;
   static uint16_t input[11][20][3];
-  assert_int_equal(mk_input_read(&input[0][0][0], &spec, &image, &scratch), MKD_OK);
+  assert_int_equal(mk_input_read(&input[0][0][0], &spec, &image, NULL, &scratch), MKD_OK);
   for (int y = 0; y < 11; ++y)
     for (int x = 0; x < 20; ++x)
       for (int c = 0; c < 3; ++c) assert_int_equal(input[y][x][c], pixels[y + 6][x + 8][c] * 257);
@@ -105,7 +105,8 @@ static void map_goes_back_to_the_image(void **state)
   const mk_input_spec spec = {.width = 4, .height = 2, .resize_width = 8, .resize_height = 6};
   const float map[2][4] = {{1, 2, 3, 4}, {5, 6, 7, 8}};
   float out[6][8];
-  assert_int_equal(mk_input_map_to_image(&out[0][0], 8, 6, &map[0][0], &spec, &scratch), MKD_OK);
+  assert_int_equal(mk_input_map_to_image(&out[0][0], 8, 6, &map[0][0], &spec, NULL, &scratch),
+                   MKD_OK);
   for (int y = 0; y < 6; ++y) {
     for (int x = 0; x < 8; ++x) {
       int from_y = y < 2 ? 0 : y > 3 ? 1 : y - 2, from_x = x < 2 ? 0 : x > 5 ? 3 : x - 2;
@@ -115,8 +116,9 @@ static void map_goes_back_to_the_image(void **state)
   /* Without a crop: the plain upsampling of the whole. */
   const mk_input_spec whole = {.width = 4, .height = 2, .resize_width = 4, .resize_height = 2};
   float big[4][8], want[4][8];
-  assert_int_equal(mk_input_map_to_image(&big[0][0], 8, 4, &map[0][0], &whole, &scratch), MKD_OK);
-  assert_int_equal(mk_upsample_plane(&want[0][0], 8, 4, &map[0][0], 4, 2, &scratch), MKD_OK);
+  assert_int_equal(mk_input_map_to_image(&big[0][0], 8, 4, &map[0][0], &whole, NULL, &scratch),
+                   MKD_OK);
+  assert_int_equal(mk_upsample_plane(&want[0][0], 8, 4, &map[0][0], 4, 2, NULL, &scratch), MKD_OK);
   assert_memory_equal(big, want, sizeof big);
   assert_near(big[1][1], 1 * 0.75 * 0.75 + 2 * 0.25 * 0.75 + 5 * 0.75 * 0.25 + 6 * 0.25 * 0.25,
               1e-6);
