@@ -40,6 +40,16 @@ static bool take_job(scan_state *state, scan_job *job, size_t *number)
   return taken;
 }
 
+void scan_job_free(scan_job *job)
+{
+  mkd_picture_destroy(job->picture);
+  free(job->path);
+  free(job->name);
+  free(job->mask);
+  free(job->error);
+  *job = (scan_job){0};
+}
+
 /* No further jobs. Not to be called with `output` held: a thread that blocks in `next` has `input`,
  * and results must go out meanwhile. */
 static void stop_input(scan_state *state)
@@ -75,15 +85,16 @@ static void deliver_in_turn(scan_state *state, size_t number, const scan_job *jo
 }
 
 /* Everything that can be done without waiting for the turn. */
-static mkd_status process(const scan_worker *worker, const scan_job *job, mkd_picture **picture,
-                          mkd_picture **mask, mkd_result *result)
+static mkd_status process(const scan_worker *worker, scan_job *job, mkd_picture **mask,
+                          mkd_result *result)
 {
   const mkd_limits *limits = &worker->state->scan->limits;
   if (job->error) return mkd_set_error(job->status, job->error);
-  mkd_status status = mkd_picture_load(picture, job->path, limits);
+  mkd_status status = MKD_OK;
+  if (!job->picture) status = mkd_picture_load(&job->picture, job->path, limits);
   if (status == MKD_OK && job->mask) status = mkd_picture_load(mask, job->mask, limits);
   if (status != MKD_OK) return status;
-  const mkd_image *image = mkd_picture_image(*picture);
+  const mkd_image *image = mkd_picture_image(job->picture);
   status = mkd_session_score(worker->session, image, result);
   if (status != MKD_OK) return status;
   return pictures_save(&worker->state->scan->pictures, job->name, image, result);
@@ -95,14 +106,14 @@ static void *work(void *argument)
   scan_job job;
   size_t number;
   while (take_job(worker->state, &job, &number)) {
-    mkd_picture *picture = NULL, *mask = NULL;
+    mkd_picture *mask = NULL;
     mkd_result result;
-    mkd_status status = process(worker, &job, &picture, &mask, &result);
+    mkd_status status = process(worker, &job, &mask, &result);
     scan_outcome outcome = {0};
     char *error = NULL;
     if (status == MKD_OK) {
       outcome.result = &result;
-      outcome.image = mkd_picture_image(picture);
+      outcome.image = mkd_picture_image(job.picture);
       outcome.mask = mask ? mkd_picture_image(mask) : NULL;
     } else {
       outcome.error = error = text_format("%s", mkd_last_error());
@@ -110,11 +121,7 @@ static void *work(void *argument)
     deliver_in_turn(worker->state, number, &job, status, &outcome);
     free(error);
     mkd_picture_destroy(mask);
-    mkd_picture_destroy(picture);
-    free(job.path);
-    free(job.name);
-    free(job.mask);
-    free(job.error);
+    scan_job_free(&job);
   }
   return NULL;
 }

@@ -7,13 +7,17 @@
 #include "pictures.h"
 
 typedef struct {
-  char *path;  /* of the image */
-  char *name;  /* for its pictures, see pictures_save */
-  char *mask;  /* path of its ground truth, or NULL */
-  char *error; /* why there is no such image, or NULL; its status is not MKD_OK then */
+  char *path;           /* of the image */
+  char *name;           /* for its pictures, see pictures_save */
+  char *mask;           /* path of its ground truth, or NULL */
+  mkd_picture *picture; /* that of `path` if it is loaded already, or NULL */
+  char *error;          /* why there is no such image, or NULL; its status is not MKD_OK then */
   mkd_status status;
   size_t index; /* free for the caller of scan_run */
 } scan_job;
+
+/* The texts and the picture. */
+void scan_job_free(scan_job *job);
 
 typedef struct {
   const char *error;        /* NULL, or why the image has no result; then the rest is NULL */
@@ -30,7 +34,7 @@ typedef struct {
   mkd_limits limits; /* of images and masks */
   size_t count;      /* of images, 0 = not known */
 
-  /* Fills `job` with texts from malloc, which scan_run frees; false = no more. May block. */
+  /* Fills `job`, with texts from malloc; scan_run frees it. false = no more. May block. */
   bool (*next)(void *context, scan_job *job);
 
   /* Takes the outcomes in the order of the jobs; false ends the scan. */

@@ -1,4 +1,5 @@
 /* mkd score: one line of output for each image, in the order they are named. */
+#include "ahead.h"
 #include "cli.h"
 #include "inputs.h"
 #include "options.h"
@@ -16,6 +17,7 @@ typedef enum { FORMAT_TABLE, FORMAT_JSONL, FORMAT_CSV } score_format;
 
 typedef struct {
   input_list *inputs;
+  job_ahead single; /* its job, if there is only one */
   score_format format;
   bool bar; /* nothing else on the terminal shows how far the work is */
   progress_bar progress;
@@ -102,7 +104,12 @@ static void print_csv(const scan_job *job, const scan_outcome *outcome)
 
 static bool next(void *context, scan_job *job)
 {
-  return inputs_next(((score_run *)context)->inputs, job);
+  score_run *scoring = context;
+  if (!scoring->single.job.path) return inputs_next(scoring->inputs, job);
+  ahead_finish(&scoring->single);
+  *job = scoring->single.job;
+  scoring->single.job = (scan_job){0};
+  return true;
 }
 
 static bool deliver(void *context, const scan_job *job, const scan_outcome *outcome)
@@ -147,9 +154,14 @@ static void print_summary(const score_run *scoring)
 static int score(const char *model, score_run *scoring, scan_plan *scan, bool quiet)
 {
   mkd_detector *detector = NULL;
+  scoring->total = inputs_count(scoring->inputs);
+  /* An image alone keeps one thread busy until it is loaded, and so does a model. */
+  if (scoring->total == 1 && scan->session.threads != 1) {
+    scoring->single.limits = scan->limits;
+    if (inputs_next(scoring->inputs, &scoring->single.job)) ahead_start(&scoring->single);
+  }
   mkd_status status = mkd_detector_load(&detector, model);
   if (status == MKD_OK) {
-    scoring->total = inputs_count(scoring->inputs);
     scoring->bar = !isatty(STDOUT_FILENO);
     scoring->progress = progress_start(quiet);
     scan->detector = detector;
@@ -162,6 +174,8 @@ static int score(const char *model, score_run *scoring, scan_plan *scan, bool qu
     progress_end(&scoring->progress);
     if (!quiet && status == MKD_OK && output_flush()) print_summary(scoring);
   }
+  ahead_finish(&scoring->single);
+  scan_job_free(&scoring->single.job);
   mkd_detector_destroy(detector);
   return fail("score", status);
 }
