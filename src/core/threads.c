@@ -15,6 +15,12 @@ typedef struct {
   pthread_t thread;
 } worker;
 
+/* The indices of a loop that one thread begins with. */
+typedef struct {
+  _Alignas(MK_ALIGNMENT) atomic_size_t next; /* to hand out; past `end` when none is left */
+  size_t end;
+} share;
+
 struct mk_pool {
   int threads;
   worker *workers; /* threads - 1 of them; the caller is worker 0 */
@@ -22,8 +28,8 @@ struct mk_pool {
 
   mk_task *task;
   void *context;
-  size_t count;
-  atomic_size_t next;     /* index to hand out */
+  share *shares;          /* one a thread */
+  int active;             /* threads that take part in this loop, the first ones */
   atomic_int busy;        /* workers that have not finished this round */
   atomic_uint generation; /* round number; odd bits carry no meaning */
   atomic_bool stop;
@@ -51,12 +57,16 @@ int mk_core_count(void)
   return 1;
 }
 
+/* First the own share, then what the others have not begun with. */
 static void work(mk_pool *pool, int index)
 {
-  for (;;) {
-    size_t i = atomic_fetch_add_explicit(&pool->next, 1, memory_order_relaxed);
-    if (i >= pool->count) return;
-    pool->task(pool->context, i, index);
+  for (int offset = 0; offset < pool->active; ++offset) {
+    share *from = &pool->shares[(index + offset) % pool->active];
+    for (;;) {
+      size_t i = atomic_fetch_add_explicit(&from->next, 1, memory_order_relaxed);
+      if (i >= from->end) break;
+      pool->task(pool->context, i, index);
+    }
   }
 }
 
@@ -74,7 +84,7 @@ static void *worker_main(void *argument)
     }
     seen = atomic_load(&pool->generation);
     if (atomic_load(&pool->stop)) return NULL;
-    work(pool, self->index);
+    if (self->index < pool->active) work(pool, self->index);
     if (atomic_fetch_sub(&pool->busy, 1) == 1) {
       pthread_mutex_lock(&pool->mutex);
       pthread_cond_signal(&pool->done);
@@ -103,6 +113,7 @@ mkd_status mk_pool_create(mk_pool **out, int threads)
   pthread_cond_init(&pool->wake, NULL);
   pthread_cond_init(&pool->done, NULL);
   mkd_status status = mk_alloc(&pool->workers, (size_t)threads, sizeof *pool->workers);
+  if (status == MKD_OK) status = mk_alloc(&pool->shares, (size_t)threads, sizeof *pool->shares);
   for (int i = 1; status == MKD_OK && i < threads; ++i) {
     worker *w = &pool->workers[i - 1];
     *w = (worker){.pool = pool, .index = i};
@@ -129,6 +140,7 @@ void mk_pool_destroy(mk_pool *pool)
   pthread_cond_destroy(&pool->wake);
   pthread_mutex_destroy(&pool->mutex);
   mk_free(pool->workers);
+  mk_free(pool->shares);
   mk_free(pool);
 }
 
@@ -139,14 +151,24 @@ int mk_pool_threads(const mk_pool *pool)
 
 void mk_pool_run(mk_pool *pool, size_t count, mk_task *task, void *context)
 {
-  if (!pool || pool->threads == 1 || count <= 1) {
+  mk_pool_run_on(pool, mk_pool_threads(pool), count, task, context);
+}
+
+void mk_pool_run_on(mk_pool *pool, int active, size_t count, mk_task *task, void *context)
+{
+  if (mk_pool_threads(pool) == 1 || active <= 1 || count <= 1) {
     for (size_t i = 0; i < count; ++i) task(context, i, 0);
     return;
   }
   pool->task = task;
   pool->context = context;
-  pool->count = count;
-  atomic_store(&pool->next, 0);
+  pool->active = active < pool->threads ? active : pool->threads;
+  size_t threads = (size_t)pool->active, each = count / threads, rest = count % threads, at = 0;
+  for (size_t i = 0; i < threads; ++i) {
+    atomic_store_explicit(&pool->shares[i].next, at, memory_order_relaxed);
+    at += each + (i < rest);
+    pool->shares[i].end = at;
+  }
   atomic_store(&pool->busy, pool->threads - 1);
   start_round(pool);
   work(pool, 0);

@@ -132,9 +132,9 @@ static void feed_segment(void *context, size_t index, int worker)
 {
   (void)worker;
   const feed_job *job = context;
-  int segment = (int)(index % (size_t)job->segments);
-  int panel = (int)(index / (size_t)job->segments % (size_t)job->panels);
-  int image = (int)(index / (size_t)job->segments / (size_t)job->panels);
+  int panel = (int)(index % (size_t)job->panels);
+  int segment = (int)(index / (size_t)job->panels % (size_t)job->segments);
+  int image = (int)(index / (size_t)job->panels / (size_t)job->segments);
   const mk_kernels *kernels = job->exec->net->kernels;
   const mk_window *w = &job->step->window;
   int first = panel * kernels->panel, channels = panel_channels(job, panel);

@@ -5,7 +5,6 @@
 #include "nn/plan.h"
 
 #include <math.h>
-#include <stdatomic.h>
 #include <string.h>
 
 /* ---- Life ------------------------------------------------------------------------------------ */
@@ -269,20 +268,12 @@ typedef struct {
   const mk_exec *exec;
   mk_lane_work *work;
   void *context;
-  size_t parts;
-  atomic_size_t next;
 } lane_job;
 
-/* Takes parts until none is left. */
-static void run_lane(void *context, size_t lane, int worker)
+static void run_part(void *context, size_t part, int lane)
 {
-  (void)worker;
-  lane_job *job = context;
-  for (;;) {
-    size_t part = atomic_fetch_add_explicit(&job->next, 1, memory_order_relaxed);
-    if (part >= job->parts) return;
-    job->work(job->context, part, job->exec->scratch + lane * job->exec->lane_size);
-  }
+  const lane_job *job = context;
+  job->work(job->context, part, job->exec->scratch + (size_t)lane * job->exec->lane_size);
 }
 
 int mk_lane_count(const mk_exec *exec, const mk_pool *pool)
@@ -294,8 +285,8 @@ int mk_lane_count(const mk_exec *exec, const mk_pool *pool)
 void mk_run_lanes(const mk_exec *exec, mk_pool *pool, size_t parts, mk_lane_work *work,
                   void *context)
 {
-  lane_job job = {exec, work, context, parts, 0};
-  mk_pool_run(pool, (size_t)mk_lane_count(exec, pool), run_lane, &job);
+  lane_job job = {exec, work, context};
+  mk_pool_run_on(pool, exec->lanes, parts, run_part, &job);
 }
 
 int mk_panel_grain(int panels, size_t shares, int lanes)
@@ -511,12 +502,6 @@ static void run_steps(mk_exec *exec, mk_pool *pool, int batch, int begin, int en
 
 /* ---- Image by image -------------------------------------------------------------------------- */
 
-typedef struct {
-  mk_exec *exec;
-  size_t count;
-  atomic_size_t next;
-} image_job;
-
 static void run_image(mk_exec *exec, mk_exec *lane, mk_pool *pool, size_t image)
 {
   for (int v = 0; v < exec->graph->count; ++v) {
@@ -528,16 +513,10 @@ static void run_image(mk_exec *exec, mk_exec *lane, mk_pool *pool, size_t image)
   run_steps(lane, pool, 1, 0, exec->image_steps);
 }
 
-/* Each lane takes images until none is left. */
-static void image_lane(void *context, size_t lane, int worker)
+static void run_lane_image(void *context, size_t image, int lane)
 {
-  (void)worker;
-  image_job *job = context;
-  for (;;) {
-    size_t image = atomic_fetch_add_explicit(&job->next, 1, memory_order_relaxed);
-    if (image >= job->count) return;
-    run_image(job->exec, &job->exec->lane[lane], NULL, image);
-  }
+  mk_exec *exec = context;
+  run_image(exec, &exec->lane[lane], NULL, image);
 }
 
 /* Images of full rounds go to one thread each; those that are left, to all threads in turn. */
@@ -545,9 +524,9 @@ static void run_images(mk_exec *exec, mk_pool *pool, int batch)
 {
   int threads = mk_pool_threads(pool),
       lanes = threads < exec->image_lanes ? threads : exec->image_lanes;
-  image_job job = {.exec = exec, .count = (size_t)(batch / lanes * lanes)};
-  mk_pool_run(pool, (size_t)lanes, image_lane, &job);
-  for (size_t image = job.count; image < (size_t)batch; ++image)
+  size_t whole = (size_t)(batch / lanes * lanes);
+  mk_pool_run_on(pool, lanes, whole, run_lane_image, exec);
+  for (size_t image = whole; image < (size_t)batch; ++image)
     run_image(exec, &exec->lane[0], pool, image);
 }
 

@@ -66,24 +66,35 @@ static void scratch_settles(void **state)
 
 typedef struct {
   atomic_int *seen;
+  int threads; /* that may take part */
 } visit;
 
 static void visit_task(void *context, size_t index, int worker)
 {
   visit *v = context;
-  assert_in_range(worker, 0, 3);
+  assert_in_range(worker, 0, v->threads - 1);
   atomic_fetch_add(&v->seen[index], 1);
+}
+
+static void visit_range(void *context, size_t begin, size_t end, int worker)
+{
+  assert_true(begin < end);
+  for (size_t i = begin; i < end; ++i) visit_task(context, i, worker);
 }
 
 static void pool_runs_every_index_once(void **state)
 {
   (void)state;
   enum { COUNT = 1000 };
-  static atomic_int seen[COUNT];
+  static atomic_int seen[COUNT], few_seen[COUNT];
   mk_pool *pool;
   assert_int_equal(mk_pool_create(&pool, 4), MKD_OK);
   for (int round = 1; round <= 200; ++round) {
-    mk_pool_run(pool, COUNT, visit_task, &(visit){seen});
+    int count = round % 7 ? COUNT : round / 7, some = round % 5 + 1;
+    mk_pool_run(pool, COUNT, visit_task, &(visit){seen, 4});
+    mk_pool_run_on(pool, some, (size_t)count, visit_task, &(visit){few_seen, some < 4 ? some : 4});
+    mk_pool_run_ranges(pool, (size_t)count, visit_range, &(visit){few_seen, 4});
+    for (int i = 0; i < count; ++i) assert_int_equal(atomic_exchange(&few_seen[i], 0), 2);
     for (int i = 0; i < COUNT; ++i) assert_int_equal(seen[i], round);
     if (round % 50 == 0) usleep(5000); /* let the workers fall asleep */
   }
