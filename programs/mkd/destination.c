@@ -27,40 +27,82 @@ mkd_status destination_check(const char *path)
   return status;
 }
 
-static mkd_status refuse_write(const char *path)
+static mkd_status refuse_write(int error, const char *path)
 {
-  bool storage = errno == ENOSPC || errno == EDQUOT || errno == EIO || errno == EFBIG;
+  if (error == ENOMEM) return refuse(MKD_ERROR_MEMORY, "%s: out of memory", path);
+  bool storage = error == ENOSPC || error == EDQUOT || error == EIO || error == EFBIG;
   return refuse(storage ? MKD_ERROR_STORAGE : MKD_ERROR_FILE, "%s: cannot write: %s", path,
-                strerror(errno));
+                strerror(error));
+}
+
+/* open_memstream forgets what it had no memory for. */
+static ssize_t append(void *cookie, const char *text, size_t size)
+{
+  destination *to = cookie;
+  if (size > to->room - to->size) {
+    size_t room = 2 * to->room + size;
+    char *grown = realloc(to->text, room);
+    if (!grown) return 0; /* an error of the stream, and it stays one */
+    to->text = grown;
+    to->room = room;
+  }
+  memcpy(to->text + to->size, text, size);
+  to->size += size;
+  return (ssize_t)size;
 }
 
 mkd_status destination_open(destination *to, const char *path)
 {
+  *to = (destination){.path = path};
+  to->file = fopencookie(to, "w", (cookie_io_functions_t){.write = append});
+  return to->file ? MKD_OK : refuse_write(errno, path);
+}
+
+static bool write_all(int descriptor, const char *text, size_t size)
+{
+  while (size > 0) {
+    ssize_t n = write(descriptor, text, size);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return false;
+    text += n;
+    size -= (size_t)n;
+  }
+  return true;
+}
+
+/* Returns 0, or errno; then there is no such file. */
+static int write_new(const char *path, const char *text, size_t size)
+{
+  int descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  if (descriptor < 0) return errno;
+  int error = write_all(descriptor, text, size) && fsync(descriptor) == 0 ? 0 : errno;
+  if (close(descriptor) != 0 && !error) error = errno;
+  if (error) unlink(path);
+  return error;
+}
+
+static mkd_status put(const destination *to)
+{
   uint64_t random = 0;
   if (getrandom(&random, sizeof random, 0) < 0) random = (uint64_t)getpid();
-  *to = (destination){.path = path};
-  to->temporary = text_format("%s.%016llx.tmp", path, (unsigned long long)random);
-  int descriptor = open(to->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-  to->file = descriptor >= 0 ? fdopen(descriptor, "w") : NULL;
-  if (to->file) return MKD_OK;
-  mkd_status status = refuse_write(path);
-  if (descriptor >= 0) {
-    close(descriptor);
-    unlink(to->temporary);
+  char *temporary = text_format("%s.%016llx.tmp", to->path, (unsigned long long)random);
+  int error = write_new(temporary, to->text, to->size);
+  if (!error && rename(temporary, to->path) != 0) {
+    error = errno;
+    unlink(temporary);
   }
-  free(to->temporary);
-  return status;
+  free(temporary);
+  return error ? refuse_write(error, to->path) : MKD_OK;
 }
 
 mkd_status destination_close(destination *to, mkd_status status)
 {
   errno = 0;
-  bool written = fflush(to->file) == 0 && !ferror(to->file) && fsync(fileno(to->file)) == 0;
-  if (!errno) errno = EIO; /* an earlier failure, whose reason is gone */
-  if (status == MKD_OK && !written) status = refuse_write(to->path);
+  bool whole = fflush(to->file) == 0 && !ferror(to->file);
+  int error = errno ? errno : ENOMEM; /* memory is all that it can have lacked before */
   fclose(to->file);
-  if (status == MKD_OK && rename(to->temporary, to->path) != 0) status = refuse_write(to->path);
-  if (status != MKD_OK) unlink(to->temporary);
-  free(to->temporary);
+  if (status == MKD_OK && !whole) status = refuse_write(error, to->path);
+  if (status == MKD_OK) status = put(to);
+  free(to->text);
   return status;
 }

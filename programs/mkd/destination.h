@@ -9,17 +9,19 @@
 /* Tells before the work whether `path` could be written at its end. */
 mkd_status destination_check(const char *path);
 
-/* A file that is either complete or not there: written beside `path`, synced, and renamed onto it.
- */
+/* A file that is either complete or not there: made in memory, then written beside `path`, synced,
+ * and renamed onto it. */
 typedef struct {
-  FILE *file;
+  FILE *file; /* to print to */
   const char *path;
-  char *temporary;
+  char *text; /* what was printed */
+  size_t size, room;
 } destination;
 
+/* Until it is closed, `to` stays where it is. */
 mkd_status destination_open(destination *to, const char *path);
 
-/* Commits if `status` is MKD_OK, else removes what was written. Returns `status`, or why it could
+/* Writes the file if `status` is MKD_OK, else drops what was printed. Returns `status`, or why it could
  * not be written. */
 mkd_status destination_close(destination *to, mkd_status status);
 

@@ -21,6 +21,7 @@ typedef struct {
   size_t scored;
   char **errors; /* of those that could not */
   size_t failed;
+  size_t undrawn; /* images that the report could not show */
   mkd_threshold threshold;
   mkd_status status; /* of the evaluation */
 } eval_run;
@@ -136,7 +137,7 @@ static mkd_status write_results(eval_run *evaluating, const scan_plan *scan,
                               .threshold = evaluating->threshold,
                               .resolution = output->resolution,
                               .scan = scan};
-  return report_write(&input);
+  return report_write(&input, &evaluating->undrawn);
 }
 
 static mkd_status evaluate(eval_run *evaluating, scan_plan *scan, const eval_output *output)
@@ -216,7 +217,7 @@ int verb_eval(int argc, char **argv)
   scan.detector = detector;
   if (status == MKD_OK) status = evaluate(&evaluating, &scan, &output);
   int exit = fail("eval", status);
-  if (exit == EXIT_DONE && evaluating.failed > 0) exit = EXIT_SOME_FAILED;
+  if (exit == EXIT_DONE && evaluating.failed + evaluating.undrawn > 0) exit = EXIT_SOME_FAILED;
   eval_free(&evaluating);
   mkd_detector_destroy(detector);
   return exit;

@@ -114,6 +114,8 @@ static bool deliver(void *context, const scan_job *job, const scan_outcome *outc
   gallery_image *image = &d->shown->images[job->index];
   if (!outcome->result) {
     image->error = text_format("%s", outcome->error);
+    ++d->shown->failed;
+    complain("eval", "not shown in the report: %s", outcome->error);
     return true;
   }
   if (outcome->result->map.data && outcome->result->map_calibrated)

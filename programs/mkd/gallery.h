@@ -45,13 +45,15 @@ enum { GALLERY_GROUP_SIZE = 8 };
 typedef struct {
   gallery_image images[GALLERY_GROUPS * GALLERY_GROUP_SIZE]; /* group after group */
   size_t starts[GALLERY_GROUPS + 1];                         /* of each group; the end */
+  size_t failed; /* images that could not be drawn: gone or changed since they were scored */
   mkd_overlay_options scale; /* of the maps; size is 0 if they have none in common */
   gallery_picture ramp;      /* its colours, cold on the left */
 } gallery;
 
 void gallery_choose(gallery *shown, const image_record *records, size_t count);
 
-/* Draws the chosen images. `scan` says with which detector, session and threads. */
+/* Draws the chosen images. `scan` says with which detector, session and threads. Complains of what
+ * cannot be drawn. */
 mkd_status gallery_draw(gallery *shown, const mkd_dataset *dataset, const scan_plan *scan);
 
 void gallery_free(gallery *shown);

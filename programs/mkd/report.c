@@ -501,7 +501,7 @@ static mkd_status write_page(report *r)
   return destination_close(&to, template_write(to.file, report_page, &source));
 }
 
-mkd_status report_write(const report_input *input)
+mkd_status report_write(const report_input *input, size_t *undrawn)
 {
   report r = {.input = input, .all = &input->rows[input->row_count - 1].metrics};
   mkd_status status = report_facts_of(&r.facts, input);
@@ -509,6 +509,7 @@ mkd_status report_write(const report_input *input)
   sort_scores(&r);
   gallery_choose(&r.shown, input->records, input->record_count);
   status = gallery_draw(&r.shown, input->dataset, input->scan);
+  *undrawn = r.shown.failed;
   if (status == MKD_OK) {
     find_views(&r);
     set_page_texts(&r);

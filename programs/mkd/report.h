@@ -20,7 +20,8 @@ typedef struct {
   const scan_plan *scan; /* how the images were scored */
 } report_input;
 
-/* Writes the page, completely or not at all. */
-mkd_status report_write(const report_input *input);
+/* Writes the page, completely or not at all. `undrawn` counts the images that it should show, but
+ * that could not be read again. */
+mkd_status report_write(const report_input *input, size_t *undrawn);
 
 #endif

@@ -93,7 +93,8 @@ static mkd_status save_json(const char *path, const json_t *object)
   destination to;
   mkd_status status = destination_open(&to, path);
   if (status != MKD_OK) return status;
-  json_dumpf(object, to.file, JSON_INDENT(2));
+  if (json_dumpf(object, to.file, JSON_INDENT(2)) != 0)
+    status = refuse(MKD_ERROR_MEMORY, "%s: out of memory", path);
   fputc('\n', to.file);
   return destination_close(&to, status);
 }

@@ -64,10 +64,8 @@ bool mk_memory_failed(void)
 
 mkd_status mk_text_copy_n(char **out, const char *text, size_t length)
 {
-  char *copy;
-  MK_TRY(mk_alloc(&copy, length + 1, 1));
-  memcpy(copy, text, length);
-  *out = copy;
+  MK_TRY(mk_alloc(out, length + 1, 1));
+  memcpy(*out, text, length);
   return MKD_OK;
 }
 
@@ -82,12 +80,11 @@ mkd_status mk_text_format(char **out, const char *format, ...)
   va_start(args, format);
   int length = vsnprintf(NULL, 0, format, args);
   va_end(args);
+  *out = NULL;
   if (length < 0) return mk_fail(MKD_ERROR_ARGUMENT, "cannot format a text");
-  char *text;
-  MK_TRY(mk_alloc(&text, (size_t)length + 1, 1));
+  MK_TRY(mk_alloc(out, (size_t)length + 1, 1));
   va_start(args, format);
-  vsnprintf(text, (size_t)length + 1, format, args);
+  vsnprintf(*out, (size_t)length + 1, format, args);
   va_end(args);
-  *out = text;
   return MKD_OK;
 }

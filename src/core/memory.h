@@ -20,7 +20,7 @@ mkd_status mk_grow(void *out, size_t old_count, size_t count, size_t size);
 
 void mk_free(void *pointer);
 
-/* A copy of `text` (or of its first `length` bytes). */
+/* A copy of `text` (or of its first `length` bytes). As of mk_alloc, a failure leaves NULL. */
 mkd_status mk_text_copy(char **out, const char *text);
 mkd_status mk_text_copy_n(char **out, const char *text, size_t length);
 __attribute__((format(printf, 2, 3))) mkd_status mk_text_format(char **out, const char *format,

@@ -94,9 +94,10 @@ static int read_orientation(const decoder *d)
 /* Nothing that changes after setjmp lives in this function's variables. */
 static mkd_status read_file(decoder *d)
 {
-  if (setjmp(d->jump) != 0)
-    return mk_fail(d->out_of_memory ? MKD_ERROR_MEMORY : MKD_ERROR_FILE, "%s: damaged JPEG: %s",
-                   d->file->name, d->text);
+  if (setjmp(d->jump) != 0) {
+    if (d->out_of_memory) return mk_fail_memory(0);
+    return mk_fail(MKD_ERROR_FILE, "%s: damaged JPEG: %s", d->file->name, d->text);
+  }
   jpeg_create_decompress(&d->jpeg);
   d->jpeg.progress = &d->progress;
   jpeg_mem_src(&d->jpeg, d->file->data, d->file->size);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include <jpeglib.h>
+#include <jerror.h>
 
 enum { QUALITY = 85, FIRST_BYTES = 1 << 14 };
 
@@ -23,7 +24,10 @@ static void on_error(j_common_ptr jpeg)
   encoder *e = jpeg->client_data;
   char text[JMSG_LENGTH_MAX];
   jpeg->err->format_message(jpeg, text);
-  e->status = mk_fail(MKD_ERROR_MEMORY, "cannot write JPEG: %s", text);
+  if (jpeg->err->msg_code == JERR_OUT_OF_MEMORY)
+    e->status = mk_fail_memory(0);
+  else
+    e->status = mk_fail(MKD_ERROR_ARGUMENT, "cannot write JPEG: %s", text);
   longjmp(e->jump, 1);
 }
 
