@@ -21,8 +21,8 @@ typedef struct {
 /* Until it is closed, `to` stays where it is. */
 mkd_status destination_open(destination *to, const char *path);
 
-/* Writes the file if `status` is MKD_OK, else drops what was printed. Returns `status`, or why it could
- * not be written. */
+/* Writes the file if `status` is MKD_OK, else drops what was printed. Returns `status`, or why it
+ * could not be written. */
 mkd_status destination_close(destination *to, mkd_status status);
 
 #endif
