@@ -2,7 +2,7 @@
 that of the first pass, and memory must not grow after it.
 
 Usage: test_soak.py PROGRAM                       a few passes over small made-up images
-       test_soak.py PROGRAM MODEL MINUTES DATA... folders of images, and MNIST's and CIFAR-10's files
+       test_soak.py PROGRAM MODEL MINUTES DATA... folders of images; MNIST's and CIFAR-10's files
 """
 
 import gzip
