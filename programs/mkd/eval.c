@@ -23,7 +23,6 @@ typedef struct {
   size_t failed;
   size_t undrawn; /* images that the report could not show */
   mkd_threshold threshold;
-  mkd_status status; /* of the evaluation */
 } eval_run;
 
 static const char *parse_format(void *value, const char *text)
@@ -50,17 +49,18 @@ static bool next(void *context, scan_job *job)
   return true;
 }
 
-static bool deliver(void *context, const scan_job *job, const scan_outcome *outcome)
+static mkd_status deliver(void *context, const scan_job *job, const scan_outcome *outcome)
 {
   eval_run *evaluating = context;
+  mkd_status status = MKD_OK;
   ++evaluating->done;
   if (outcome->result) {
     mkd_dataset_item item = mkd_dataset_get(evaluating->dataset, job->index);
-    evaluating->status = mkd_evaluation_add(evaluating->evaluation, item.kind, item.anomalous,
-                                            outcome->result, outcome->mask);
-    if (evaluating->status == MKD_ERROR_DATA && item.mask) {
+    status = mkd_evaluation_add(evaluating->evaluation, item.kind, item.anomalous, outcome->result,
+                                outcome->mask);
+    if (status == MKD_ERROR_DATA && item.mask) {
       char *why = text_format("%s", mkd_last_error());
-      evaluating->status = refuse(evaluating->status, "%s: %s", item.mask, why);
+      status = refuse(status, "%s: %s", item.mask, why);
       free(why);
     }
     evaluating->threshold = outcome->result->threshold;
@@ -75,7 +75,7 @@ static bool deliver(void *context, const scan_job *job, const scan_outcome *outc
     progress_note(&evaluating->progress, "mkd eval: %s", outcome->error);
   }
   progress_count(&evaluating->progress, evaluating->done, evaluating->total);
-  return evaluating->status == MKD_OK;
+  return status;
 }
 
 /* ---- Rows ------------------------------------------------------------------------------------ */
@@ -151,7 +151,6 @@ static mkd_status evaluate(eval_run *evaluating, scan_plan *scan, const eval_out
   scan->context = evaluating;
   mkd_status status = scan_run(scan);
   progress_end(&evaluating->progress);
-  if (status == MKD_OK) status = evaluating->status;
   eval_row *rows = NULL;
   size_t count = 0;
   if (status == MKD_OK) status = make_rows(evaluating, &rows, &count);

@@ -74,7 +74,6 @@ typedef struct {
   gallery *shown;
   const mkd_dataset *dataset;
   size_t next;
-  mkd_status status;
 } drawing;
 
 static bool next(void *context, scan_job *job)
@@ -108,7 +107,7 @@ static mkd_status draw_all(gallery_picture views[GALLERY_VIEWS], const scan_outc
   return status;
 }
 
-static bool deliver(void *context, const scan_job *job, const scan_outcome *outcome)
+static mkd_status deliver(void *context, const scan_job *job, const scan_outcome *outcome)
 {
   drawing *d = context;
   gallery_image *image = &d->shown->images[job->index];
@@ -116,12 +115,11 @@ static bool deliver(void *context, const scan_job *job, const scan_outcome *outc
     image->error = text_format("%s", outcome->error);
     ++d->shown->failed;
     complain("eval", "not shown in the report: %s", outcome->error);
-    return true;
+    return MKD_OK;
   }
   if (outcome->result->map.data && outcome->result->map_calibrated)
     d->shown->scale = pictures_scale(outcome->result);
-  d->status = draw_all(image->views, outcome);
-  return d->status == MKD_OK;
+  return draw_all(image->views, outcome);
 }
 
 static mkd_status draw_ramp(gallery *shown)
@@ -145,7 +143,6 @@ mkd_status gallery_draw(gallery *shown, const mkd_dataset *dataset, const scan_p
                      .deliver = deliver,
                      .context = &d};
   mkd_status status = scan_run(&again);
-  if (status == MKD_OK) status = d.status;
   if (status == MKD_OK && shown->scale.size > 0) status = draw_ramp(shown);
   return status;
 }

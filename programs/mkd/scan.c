@@ -70,12 +70,13 @@ static void deliver_in_turn(scan_state *state, size_t number, const scan_job *jo
   const scan_plan *scan = state->scan;
   pthread_mutex_lock(&state->output);
   while (state->turn != number) pthread_cond_wait(&state->turned, &state->output);
-  if (!state->ended && hits_all(status)) {
-    state->ended = true;
+  if (!state->ended) {
+    if (!hits_all(status)) status = scan->deliver(scan->context, job, outcome);
+    state->ended = status != MKD_OK;
     state->status = status;
-    state->error = text_format("%s", outcome->error);
-  } else if (!state->ended && !scan->deliver(scan->context, job, outcome)) {
-    state->ended = true;
+    /* Texts of errors belong to threads, and this need not be the one that scan_run was called in.
+     */
+    if (status != MKD_OK) state->error = text_format("%s", mkd_last_error());
   }
   bool ended = state->ended;
   ++state->turn;
@@ -160,8 +161,8 @@ mkd_status scan_run(const scan_plan *scan)
   }
   if (status == MKD_OK) {
     work_together(workers, count);
-    status = state.status;
-    if (state.error) mkd_set_error(status, state.error);
+    if (state.status != MKD_CANCELLED) status = state.status;
+    if (status != MKD_OK) mkd_set_error(status, state.error);
     if (status == MKD_OK && interrupted()) status = MKD_CANCELLED;
   }
   for (size_t i = 0; i < ready; ++i) mkd_session_destroy(workers[i].session);

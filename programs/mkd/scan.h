@@ -37,8 +37,9 @@ typedef struct {
   /* Fills `job`, with texts from malloc; scan_run frees it. false = no more. May block. */
   bool (*next)(void *context, scan_job *job);
 
-  /* Takes the outcomes in the order of the jobs; false ends the scan. */
-  bool (*deliver)(void *context, const scan_job *job, const scan_outcome *outcome);
+  /* Takes the outcomes in the order of the jobs. Anything but MKD_OK ends the scan: MKD_CANCELLED
+   * without being an error, the rest with that status and the text of mkd_last_error(). */
+  mkd_status (*deliver)(void *context, const scan_job *job, const scan_outcome *outcome);
 
   void *context; /* `next` and `deliver` are each called by one thread at a time */
 } scan_plan;

@@ -112,7 +112,7 @@ static bool next(void *context, scan_job *job)
   return true;
 }
 
-static bool deliver(void *context, const scan_job *job, const scan_outcome *outcome)
+static mkd_status deliver(void *context, const scan_job *job, const scan_outcome *outcome)
 {
   score_run *scoring = context;
   ++scoring->done;
@@ -136,7 +136,7 @@ static bool deliver(void *context, const scan_job *job, const scan_outcome *outc
   }
   if (scoring->bar) progress_count(&scoring->progress, scoring->done, scoring->total);
   /* At once, so that a pipeline can act on it. */
-  return output_flush();
+  return output_flush() ? MKD_OK : MKD_CANCELLED; /* main tells why */
 }
 
 static void print_summary(const score_run *scoring)

@@ -117,8 +117,6 @@ typedef struct {
   mkd_evaluation *evaluation;
   progress_bar progress;
   size_t next, done;
-  mkd_status status;
-  char *error; /* text of `status` */
 } map_scan;
 
 static bool next_image(void *context, scan_job *job)
@@ -134,17 +132,13 @@ static bool next_image(void *context, scan_job *job)
   return true;
 }
 
-static bool take_map(void *context, const scan_job *job, const scan_outcome *outcome)
+static mkd_status take_map(void *context, const scan_job *job, const scan_outcome *outcome)
 {
   map_scan *scan = context;
-  if (outcome->result)
-    scan->status = mkd_evaluation_add(scan->evaluation, "", scan->images->anomalous[job->index],
-                                      outcome->result, outcome->mask);
-  else
-    scan->status = mkd_set_error(MKD_ERROR_DATA, outcome->error);
-  if (scan->status != MKD_OK) scan->error = text_format("%s", mkd_last_error());
   progress_count(&scan->progress, ++scan->done, scan->images->test.count);
-  return scan->status == MKD_OK;
+  if (!outcome->result) return mkd_set_error(MKD_ERROR_DATA, outcome->error);
+  return mkd_evaluation_add(scan->evaluation, "", scan->images->anomalous[job->index],
+                            outcome->result, outcome->mask);
 }
 
 static mkd_status measure_map(unit *u, const mkd_detector *detector, const map_variant *wanted)
@@ -167,13 +161,11 @@ static mkd_status measure_map(unit *u, const mkd_detector *detector, const map_v
   mkd_status status = mkd_evaluation_create(&scan.evaluation, plan->resolution);
   if (status == MKD_OK) status = scan_run(&all);
   progress_end(&scan.progress);
-  if (scan.error) status = mkd_set_error(scan.status, scan.error);
   if (status == MKD_OK) status = mkd_evaluation_metrics(scan.evaluation, NULL, &metrics);
   if (status == MKD_OK)
     u->result->maps[u->result->map_count++] =
         (unit_maps){metrics.pixel_auroc_anomalous, metrics.pixel_auroc_all, metrics.aupro_30};
   mkd_evaluation_destroy(scan.evaluation);
-  free(scan.error);
   free(label);
   return status;
 }

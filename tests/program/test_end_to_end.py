@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 
+import small
 from program import SKIPPED, Program, ProgramTest, main
 
 RESULT_KEYS = ["path", "score", "p_value", "threshold", "anomalous", "map_max", "ms", "error"]
@@ -262,6 +263,15 @@ class EndToEnd(ProgramTest):
     def test_eval_of_data_without_labels(self):
         done = self.expect(3, "eval", self.model, self.data / "train")
         self.assertIn(b"test", done.stderr)
+
+    def test_what_ends_an_evaluation_is_told_whichever_thread_meets_it(self):
+        data = self.folder / "data"
+        shutil.copytree(self.data, data)
+        for mask in (data / "ground_truth").rglob("*.png"):
+            mask.write_bytes(small.png(256, 256, bytes(256 * 256)))
+        for _ in range(10):
+            done = self.expect(3, "eval", self.model, data, "--threads", "4", "-q")
+            self.assertIn(b"_mask.png: image", done.stderr)
 
     def test_calibrate(self):
         other = self.folder / "other.mkd"
