@@ -193,10 +193,11 @@ static void run_range(void *context, size_t index, int thread)
   r->task(r->context, begin, begin + (left < r->grain ? left : r->grain), thread);
 }
 
-void mk_pool_run_ranges(mk_pool *pool, size_t count, mk_range_task *task, void *context)
+void mk_pool_run_ranges(mk_pool *pool, size_t count, size_t grain, mk_range_task *task,
+                        void *context)
 {
   size_t threads = (size_t)mk_pool_threads(pool), parts = threads > 1 ? 2 * threads : 1;
   if (count == 0) return;
-  ranges r = {task, context, count, (count + parts - 1) / parts};
+  ranges r = {task, context, count, grain ? grain : (count + parts - 1) / parts};
   mk_pool_run(pool, (count + r.grain - 1) / r.grain, run_range, &r);
 }

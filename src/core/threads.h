@@ -35,7 +35,9 @@ void mk_pool_run_on(mk_pool *pool, int threads, size_t count, mk_task *task, voi
 /* The indices begin .. end - 1; `worker` as above. */
 typedef void mk_range_task(void *context, size_t begin, size_t end, int worker);
 
-/* Splits 0 .. count - 1 into a few ranges a thread, in one where there is one thread. */
-void mk_pool_run_ranges(mk_pool *pool, size_t count, mk_range_task *task, void *context);
+/* Splits 0 .. count - 1 into ranges of `grain`; 0: a few a thread, one where there is one thread.
+ */
+void mk_pool_run_ranges(mk_pool *pool, size_t count, size_t grain, mk_range_task *task,
+                        void *context);
 
 #endif

@@ -99,8 +99,8 @@ mkd_status mk_gaussian_blur(float *plane, int width, int height, double sigma, i
   MK_TRY(mk_scratch_get(scratch, &rows, threads * taps, sizeof *rows));
   gaussian_weights(weights, sigma, radius);
   blur b = {plane, between, width, height, radius, weights, padded, rows};
-  mk_pool_run_ranges(pool, (size_t)height, blur_along_rows, &b);
-  mk_pool_run_ranges(pool, (size_t)height, blur_along_columns, &b);
+  mk_pool_run_ranges(pool, (size_t)height, 0, blur_along_rows, &b);
+  mk_pool_run_ranges(pool, (size_t)height, 0, blur_along_columns, &b);
   return MKD_OK;
 }
 

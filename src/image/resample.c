@@ -168,7 +168,7 @@ mkd_status mk_resize_rgb(float *dst, int width, int height, const mkd_image *ima
   MK_TRY(axis_create(&r.vertical, image->height, height, filter, scratch));
   MK_TRY(mk_scratch_get(scratch, &r.sources, source_pixels, sizeof *r.sources));
   MK_TRY(mk_scratch_get(scratch, &r.rows, row_values, sizeof *r.rows));
-  mk_pool_run_ranges(pool, (size_t)height, resize_rows, &r);
+  mk_pool_run_ranges(pool, (size_t)height, 0, resize_rows, &r);
   return MKD_OK;
 }
 
@@ -242,6 +242,6 @@ mkd_status mk_upsample_plane(float *dst, int width, int height, const float *src
   MK_TRY(mk_scratch_get(scratch, &rows, row_values, sizeof *rows));
   for (int x = 0; x < width; ++x) columns[x] = locate(x, src_width, width);
   upsample u = {dst, src, width, height, src_width, src_height, columns, rows};
-  mk_pool_run_ranges(pool, (size_t)height, upsample_rows, &u);
+  mk_pool_run_ranges(pool, (size_t)height, 0, upsample_rows, &u);
   return MKD_OK;
 }

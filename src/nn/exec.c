@@ -149,23 +149,20 @@ typedef struct {
   const mk_step *step;
   mk_range_work *work;
   int batch;
-  size_t count, grain;
 } ranges;
 
-static void run_range(void *context, size_t index, int worker)
+static void run_range(void *context, size_t begin, size_t end, int worker)
 {
   (void)worker;
   const ranges *r = context;
-  size_t begin = index * r->grain, end = begin + r->grain < r->count ? begin + r->grain : r->count;
   r->work(r->exec, r->step, r->batch, begin, end);
 }
 
 void mk_run_ranges(const mk_exec *exec, const mk_step *step, mk_pool *pool, int batch, size_t count,
                    size_t grain, mk_range_work *work)
 {
-  if (grain == 0) grain = 1;
-  ranges r = {exec, step, work, batch, count, grain};
-  mk_pool_run(pool, (count + grain - 1) / grain, run_range, &r);
+  ranges r = {exec, step, work, batch};
+  mk_pool_run_ranges(pool, count, grain, run_range, &r);
 }
 
 /* ---- Forward --------------------------------------------------------------------------------- */

@@ -93,7 +93,8 @@ static void pool_runs_every_index_once(void **state)
     int count = round % 7 ? COUNT : round / 7, some = round % 5 + 1;
     mk_pool_run(pool, COUNT, visit_task, &(visit){seen, 4});
     mk_pool_run_on(pool, some, (size_t)count, visit_task, &(visit){few_seen, some < 4 ? some : 4});
-    mk_pool_run_ranges(pool, (size_t)count, visit_range, &(visit){few_seen, 4});
+    mk_pool_run_ranges(pool, (size_t)count, (size_t)(round % 4), visit_range,
+                       &(visit){few_seen, 4});
     for (int i = 0; i < count; ++i) assert_int_equal(atomic_exchange(&few_seen[i], 0), 2);
     for (int i = 0; i < COUNT; ++i) assert_int_equal(seen[i], round);
     if (round % 50 == 0) usleep(5000); /* let the workers fall asleep */
