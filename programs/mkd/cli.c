@@ -2,9 +2,11 @@
 
 #include "output.h"
 
+#include <errno.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -78,6 +80,15 @@ mkd_status refuse(mkd_status status, const char *format, ...)
   mkd_set_error(status, text);
   free(text);
   return status;
+}
+
+mkd_status refuse_write(int error, const char *path, const char *doing)
+{
+  if (error == ENOMEM) return refuse(MKD_ERROR_MEMORY, "%s: out of memory", path);
+  bool storage =
+      error == ENOSPC || error == EDQUOT || error == EIO || error == EFBIG || error == EROFS;
+  return refuse(storage ? MKD_ERROR_STORAGE : MKD_ERROR_FILE, "%s: %s: %s", path, doing,
+                strerror(error));
 }
 
 void *must_grow(void *array, size_t count, size_t size)

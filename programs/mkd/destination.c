@@ -27,14 +27,6 @@ mkd_status destination_check(const char *path)
   return status;
 }
 
-static mkd_status refuse_write(int error, const char *path)
-{
-  if (error == ENOMEM) return refuse(MKD_ERROR_MEMORY, "%s: out of memory", path);
-  bool storage = error == ENOSPC || error == EDQUOT || error == EIO || error == EFBIG;
-  return refuse(storage ? MKD_ERROR_STORAGE : MKD_ERROR_FILE, "%s: cannot write: %s", path,
-                strerror(error));
-}
-
 /* open_memstream forgets what it had no memory for. */
 static ssize_t append(void *cookie, const char *text, size_t size)
 {
@@ -55,7 +47,7 @@ mkd_status destination_open(destination *to, const char *path)
 {
   *to = (destination){.path = path};
   to->file = fopencookie(to, "w", (cookie_io_functions_t){.write = append});
-  return to->file ? MKD_OK : refuse_write(errno, path);
+  return to->file ? MKD_OK : refuse_write(errno, path, "cannot write");
 }
 
 static bool write_all(int descriptor, const char *text, size_t size)
@@ -92,7 +84,7 @@ static mkd_status put(const destination *to)
     unlink(temporary);
   }
   free(temporary);
-  return error ? refuse_write(error, to->path) : MKD_OK;
+  return error ? refuse_write(error, to->path, "cannot write") : MKD_OK;
 }
 
 mkd_status destination_close(destination *to, mkd_status status)
@@ -101,7 +93,7 @@ mkd_status destination_close(destination *to, mkd_status status)
   bool whole = fflush(to->file) == 0 && !ferror(to->file);
   int error = errno ? errno : ENOMEM; /* memory is all that it can have lacked before */
   fclose(to->file);
-  if (status == MKD_OK && !whole) status = refuse_write(error, to->path);
+  if (status == MKD_OK && !whole) status = refuse_write(error, to->path, "cannot write");
   if (status == MKD_OK) status = put(to);
   free(to->text);
   return status;

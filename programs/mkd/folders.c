@@ -14,9 +14,7 @@ mkd_status folders_make(char *path)
     *slash = '\0';
     mkd_status status = MKD_OK;
     if (mkdir(path, 0777) != 0 && errno != EEXIST)
-      status = refuse(errno == ENOSPC || errno == EDQUOT || errno == EROFS ? MKD_ERROR_STORAGE
-                                                                           : MKD_ERROR_FILE,
-                      "%s: cannot make this folder: %s", path, strerror(errno));
+      status = refuse_write(errno, path, "cannot make this folder");
     *slash = '/';
     if (status != MKD_OK) return status;
   }
