@@ -35,9 +35,9 @@ void *must_grow(void *array, size_t count, size_t size);
 /* mkd_set_error with a format; returns `status`. */
 __attribute__((format(printf, 2, 3))) mkd_status refuse(mkd_status status, const char *format, ...);
 
-/* refuse() for an errno value: a full or failing disk, memory, or else the file is to blame.
- * `doing` says what could not be done: "cannot write". */
-mkd_status refuse_errno(int error, const char *path, const char *doing);
+/* The same for a write that failed with `error`, an errno value: the disk, memory, or else the file
+ * is to blame. `doing` says what could not be done: "cannot write". */
+mkd_status refuse_write(int error, const char *path, const char *doing);
 
 /* Number of cores that this process may use. */
 int core_count(void);
