@@ -3,6 +3,7 @@
 #include "destination.h"
 #include "interrupt.h"
 #include "options.h"
+#include "output.h"
 #include "progress.h"
 #include "summary.h"
 #include "verbs.h"
@@ -78,7 +79,7 @@ int verb_calibrate(int argc, char **argv)
   mkd_status status = calibrate(operands[0], operands[1], &limits, output, &settings, &threshold);
   progress_end(&progress);
   if (status != MKD_OK) return fail("calibrate", status);
-  printf("model      %s\n", output);
+  plain_line(stdout, 11, "model", output);
   summary_threshold(&threshold);
   return EXIT_DONE;
 }

@@ -74,9 +74,17 @@ void eval_print_json(const eval_row *rows, size_t count, const char *model, cons
 
 /* ---- Table ----------------------------------------------------------------------------------- */
 
-static void print_name(const eval_row *row)
+static const char *name_of(const eval_row *row)
 {
-  printf("%-16.16s", row->name ? row->name : "all kinds");
+  return row->name ? row->name : "all kinds";
+}
+
+static int name_width(const eval_row *rows, size_t count)
+{
+  int width = 16;
+  for (size_t i = 0; i < count; ++i)
+    if (plain_length(name_of(&rows[i])) > width) width = plain_length(name_of(&rows[i]));
+  return width;
 }
 
 static void print_percent(int width, double rate)
@@ -84,10 +92,10 @@ static void print_percent(int width, double rate)
   plain_number(stdout, width, 1, 100 * rate);
 }
 
-static void print_image_row(const eval_row *row)
+static void print_image_row(int width, const eval_row *row)
 {
   const mkd_metrics *m = &row->metrics;
-  print_name(row);
+  plain_field(stdout, width, name_of(row));
   printf("%7zu%10zu", m->normal, m->anomalous);
   print_percent(8, m->image_auroc.value);
   if (isnan(m->image_auroc.low) || isnan(m->image_auroc.high))
@@ -99,10 +107,10 @@ static void print_image_row(const eval_row *row)
   putchar('\n');
 }
 
-static void print_pixel_row(const eval_row *row)
+static void print_pixel_row(int width, const eval_row *row)
 {
   const mkd_metrics *m = &row->metrics;
-  print_name(row);
+  plain_field(stdout, width, name_of(row));
   print_percent(11, m->pixel_auroc_all);
   print_percent(12, m->pixel_auroc_anomalous);
   print_percent(11, m->aupro_30);
@@ -112,9 +120,9 @@ static void print_pixel_row(const eval_row *row)
   putchar('\n');
 }
 
-static void print_threshold_row(const eval_row *row)
+static void print_threshold_row(int width, const eval_row *row)
 {
-  print_name(row);
+  plain_field(stdout, width, name_of(row));
   print_percent(11, row->metrics.detection_rate.value);
   print_percent(12, row->metrics.false_alarm_rate.value);
   putchar('\n');
@@ -127,17 +135,18 @@ static bool has_pixels(const mkd_metrics *metrics)
 
 void eval_print_table(const eval_row *rows, size_t count)
 {
+  int width = name_width(rows, count);
   puts("Images, %: all normal ones against those of a kind");
-  puts("kind             normal anomalous   AUROC  95% interval      AP  F1 max");
-  for (size_t i = 0; i < count; ++i) print_image_row(&rows[i]);
+  printf("%-*s normal anomalous   AUROC  95%% interval      AP  F1 max\n", width, "kind");
+  for (size_t i = 0; i < count; ++i) print_image_row(width, &rows[i]);
   if (has_pixels(&rows[count - 1].metrics)) {
     puts("\nPixels, %: AUROC over all images and over anomalous ones only; the rest over all");
-    puts("kind              AUROC all  AUROC anom.  AUPRO 0.3  AUPRO 0.05     AP  F1 max");
-    for (size_t i = 0; i < count; ++i) print_pixel_row(&rows[i]);
+    printf("%-*s  AUROC all  AUROC anom.  AUPRO 0.3  AUPRO 0.05     AP  F1 max\n", width, "kind");
+    for (size_t i = 0; i < count; ++i) print_pixel_row(width, &rows[i]);
   } else {
     puts("\nPixels: none, as the data has no masks or the model makes no map");
   }
   puts("\nAt the model's threshold, % of images");
-  puts("kind              detected  false alarms");
-  for (size_t i = 0; i < count; ++i) print_threshold_row(&rows[i]);
+  printf("%-*s  detected  false alarms\n", width, "kind");
+  for (size_t i = 0; i < count; ++i) print_threshold_row(width, &rows[i]);
 }

@@ -1,4 +1,4 @@
-/* Texts and bytes in HTML. */
+/* Texts and bytes in HTML; texts in SVG, too. */
 #ifndef HTML_H
 #define HTML_H
 

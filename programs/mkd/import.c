@@ -2,6 +2,7 @@
 #include "cli.h"
 #include "destination.h"
 #include "options.h"
+#include "output.h"
 #include "verbs.h"
 
 #include <stdio.h>
@@ -38,6 +39,6 @@ int verb_import(int argc, char **argv)
   if (status == MKD_OK) status = mkd_expert_save(expert, output);
   mkd_expert_destroy(expert);
   if (status != MKD_OK) return fail("import", status);
-  printf("expert     %s\n", output);
+  plain_line(stdout, 11, "expert", output);
   return EXIT_DONE;
 }

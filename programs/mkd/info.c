@@ -102,15 +102,14 @@ static void print_object(const json_t *object, int depth)
   json_t *value;
   json_object_foreach((json_t *)object, key, value)
   {
-    if ((!is_compound(value) || is_flat_array(value)) && (int)strlen(key) > width)
-      width = (int)strlen(key);
+    if ((!is_compound(value) || is_flat_array(value)) && plain_length(key) > width)
+      width = plain_length(key);
   }
   json_object_foreach((json_t *)object, key, value)
   {
     printf("%*s", 2 * depth, "");
-    plain_text(stdout, key);
-    if (!is_compound(value) || is_flat_array(value))
-      printf("%*s  ", (int)strlen(key) < width ? width - (int)strlen(key) : 0, "");
+    bool in_line = !is_compound(value) || is_flat_array(value);
+    plain_field(stdout, in_line ? width + 2 : 0, key);
     print_value(value, depth);
   }
 }

@@ -109,6 +109,31 @@ void plain_text(FILE *file, const char *text)
   }
 }
 
+int plain_length(const char *text)
+{
+  const unsigned char *s = (const unsigned char *)text;
+  int count = 0;
+  for (; *s; ++count) {
+    int length = utf8_length(s);
+    s += length ? length : 1;
+  }
+  return count;
+}
+
+void plain_field(FILE *file, int width, const char *text)
+{
+  plain_text(file, text);
+  int length = plain_length(text);
+  if (length < width) fprintf(file, "%*s", width - length, "");
+}
+
+void plain_line(FILE *file, int width, const char *name, const char *text)
+{
+  fprintf(file, "%-*s", width, name);
+  plain_text(file, text);
+  fputc('\n', file);
+}
+
 void plain_number(FILE *file, int width, int decimals, double value)
 {
   if (isnan(value))

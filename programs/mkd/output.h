@@ -31,6 +31,15 @@ void csv_number(FILE *file, double value);
  * become '?'. */
 void plain_text(FILE *file, const char *text);
 
+/* The characters that plain_text prints. */
+int plain_length(const char *text);
+
+/* plain_text, and blanks to fill `width` characters; a longer text is not cut. */
+void plain_field(FILE *file, int width, const char *text);
+
+/* A line "NAME  TEXT": the name in a field of `width`, the text as plain_text prints it. */
+void plain_line(FILE *file, int width, const char *name, const char *text);
+
 /* "%.*f" in a field of `width`; NaN is "-". */
 void plain_number(FILE *file, int width, int decimals, double value);
 

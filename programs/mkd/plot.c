@@ -1,5 +1,8 @@
 #include "plot.h"
 
+#include "html.h"
+#include "output.h"
+
 #include <math.h>
 #include <stdbool.h>
 #include <string.h>
@@ -33,28 +36,6 @@ typedef struct {
 static const char *const colours[PLOT_MAX_SERIES] = {"#2f7ed8", "#e8a202", "#12a37a",
                                                      "#c86da8", "#7a6ff0", "#e0632a"};
 
-static void xml_text(FILE *file, const char *text)
-{
-  for (; *text; ++text) {
-    switch (*text) {
-    case '<':
-      fputs("&lt;", file);
-      break;
-    case '>':
-      fputs("&gt;", file);
-      break;
-    case '&':
-      fputs("&amp;", file);
-      break;
-    case '"':
-      fputs("&quot;", file);
-      break;
-    default:
-      fputc((unsigned char)*text < 0x20 ? '?' : *text, file);
-    }
-  }
-}
-
 /* 50 is what chance gives: bars grow from there, or from below the shortest one. */
 static double lowest(const bar_plot *plot)
 {
@@ -69,10 +50,10 @@ static double lowest(const bar_plot *plot)
 
 static int longest(const char *const *names, size_t count)
 {
-  size_t most = 0;
+  int most = 0;
   for (size_t i = 0; i < count; ++i)
-    if (strlen(names[i]) > most) most = strlen(names[i]);
-  return (int)most;
+    if (plain_length(names[i]) > most) most = plain_length(names[i]);
+  return most;
 }
 
 static layout plan(FILE *file, const bar_plot *plot)
@@ -130,7 +111,7 @@ static void write_legend(const layout *l)
     fprintf(l->file, "<rect x=\"%d\" y=\"%d\" width=\"12\" height=\"12\" rx=\"2\" fill=\"%s\"/>\n",
             x, y, colours[s]);
     fprintf(l->file, "<text x=\"%d\" y=\"%d\">", x + 18, y + 11);
-    xml_text(l->file, l->plot->series[s]);
+    html_text(l->file, l->plot->series[s]);
     fputs("</text>\n", l->file);
   }
 }
@@ -145,7 +126,7 @@ static void write_axis(const layout *l)
   }
   fprintf(l->file, "<text transform=\"translate(18 %d) rotate(-90)\" text-anchor=\"middle\">",
           l->base - HEIGHT / 2);
-  xml_text(l->file, l->plot->axis);
+  html_text(l->file, l->plot->axis);
   fputs("</text>\n", l->file);
 }
 
@@ -180,7 +161,7 @@ static void write_group(const layout *l, size_t group)
             middle + 5, l->base + 16);
   else
     fprintf(l->file, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">", middle, l->base + 20);
-  xml_text(l->file, l->plot->groups[group]);
+  html_text(l->file, l->plot->groups[group]);
   fputs("</text>\n", l->file);
 }
 
@@ -191,12 +172,12 @@ void plot_write(FILE *file, const bar_plot *plot)
           "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" viewBox=\"0 0 %d "
           "%d\" role=\"img\">\n<title>",
           l.width, l.height, l.width, l.height);
-  xml_text(file, plot->title);
+  html_text(file, plot->title);
   fputs("</title>\n", file);
   write_style(&l);
   fprintf(file, "<rect class=\"page\" width=\"%d\" height=\"%d\"/>\n", l.width, l.height);
   fprintf(file, "<text class=\"title\" x=\"%d\" y=\"28\">", LEFT);
-  xml_text(file, plot->title);
+  html_text(file, plot->title);
   fputs("</text>\n", file);
   write_legend(&l);
   write_axis(&l);

@@ -65,14 +65,16 @@ static void show(progress_bar *progress, char line[LINE_SIZE])
 {
   progress->shown = seconds_now();
   if (!progress->terminal) {
-    fprintf(stderr, "%s\n", line);
+    plain_text(stderr, line);
+    fputc('\n', stderr);
     return;
   }
   struct winsize window;
   size_t columns = 80;
   if (ioctl(STDERR_FILENO, TIOCGWINSZ, &window) == 0 && window.ws_col > 1) columns = window.ws_col;
   if (columns < LINE_SIZE) line[columns - 1] = '\0';
-  fprintf(stderr, "\r\033[K%s", line);
+  fputs("\r\033[K", stderr);
+  plain_text(stderr, line);
   fflush(stderr);
   progress->bar = true;
 }

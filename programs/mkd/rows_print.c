@@ -15,13 +15,6 @@ static const char *expert_name(const experiment *e)
 
 /* ---- Table ----------------------------------------------------------------------------------- */
 
-static void print_line(FILE *file, const char *name, const char *text)
-{
-  fprintf(file, "%-9s", name);
-  plain_text(file, text);
-  fputc('\n', file);
-}
-
 /* Settings, one a word, on lines of at most 80 columns. The plan of a cloner is a sentence. */
 static void print_settings(FILE *file, const experiment *e)
 {
@@ -62,15 +55,15 @@ static void print_models(FILE *file, const experiment *e)
 static void print_heading(FILE *file, const experiment *e)
 {
   char text[128];
-  print_line(file, "data", protocol_name(e->protocol));
-  print_line(file, "", protocol_rule(e->protocol));
+  plain_line(file, 9, "data", protocol_name(e->protocol));
+  plain_line(file, 9, "", protocol_rule(e->protocol));
   if (e->limit > 0) {
     snprintf(text, sizeof text, "Not all is trained on: at most %zu normal images.", e->limit);
-    print_line(file, "", text);
+    plain_line(file, 9, "", text);
   }
-  print_line(file, "recipe", e->recipe);
+  plain_line(file, 9, "recipe", e->recipe);
   print_settings(file, e);
-  print_line(file, "expert", expert_name(e));
+  plain_line(file, 9, "expert", expert_name(e));
   print_models(file, e);
 }
 
@@ -85,10 +78,33 @@ static bool has_variants(const experiment *e)
   return e->ablation->name != NULL;
 }
 
-static void print_names(FILE *file, const experiment *e, const char *class_name, const char *title)
+/* Widths of the columns that name a row; none for the variant where there is only one. */
+typedef struct {
+  int class_name, variant;
+} name_widths;
+
+static void widen(int *width, const char *text)
 {
-  fprintf(file, "%-12.12s", class_name);
-  if (has_variants(e)) fprintf(file, " %-20.20s", title);
+  int length = plain_length(text);
+  if (length > *width) *width = length;
+}
+
+static name_widths widths_of(const experiment *e, const row *rows, size_t count)
+{
+  name_widths widths = {12, has_variants(e) ? 20 : 0};
+  for (size_t i = 0; i < count; ++i) {
+    widen(&widths.class_name, row_name(&rows[i]));
+    if (has_variants(e)) widen(&widths.variant, rows[i].title);
+  }
+  return widths;
+}
+
+static void print_names(FILE *file, name_widths widths, const char *class_name, const char *title)
+{
+  plain_field(file, widths.class_name, class_name);
+  if (widths.variant == 0) return;
+  fputc(' ', file);
+  plain_field(file, widths.variant, title);
 }
 
 /* 14 columns. */
@@ -113,14 +129,15 @@ static void print_published(FILE *file, double ours, double published)
 
 static void print_images(FILE *file, const experiment *e, const row *rows, size_t count)
 {
+  name_widths widths = widths_of(e, rows, count);
   fputs("\nImages, AUROC in %: mean ± deviation of all sampled models; of the mean, over seeds\n",
         file);
-  print_names(file, e, "class", "variant");
+  print_names(file, widths, "class", "variant");
   fprintf(file, "%8s %6s%8s%9s%7s\n", "models", "ours", "", "published", "diff.");
   for (size_t i = 0; i < count; ++i) {
     const row *r = &rows[i];
     if (!is_shown(e, r)) continue;
-    print_names(file, e, row_name(r), r->title);
+    print_names(file, widths, row_name(r), r->title);
     fprintf(file, "%8zu ", r->models);
     print_figure(file, &r->image);
     print_published(file, r->image.mean, r->published_image);
@@ -130,16 +147,17 @@ static void print_images(FILE *file, const experiment *e, const row *rows, size_
 
 static void print_pixels(FILE *file, const experiment *e, const row *rows, size_t count)
 {
+  name_widths widths = widths_of(e, rows, count);
   fputs("\nPixels, AUROC in %: the last models, mean ± deviation over seeds; the paper's figures "
         "are\n"
         "those of anomalous images only\n",
         file);
-  print_names(file, e, "class", "variant");
+  print_names(file, widths, "class", "variant");
   fprintf(file, " %-14s %-14s%9s%7s\n", "all images", "anomalous", "published", "diff.");
   for (size_t i = 0; i < count; ++i) {
     const row *r = &rows[i];
     if (!is_shown(e, r)) continue;
-    print_names(file, e, row_name(r), r->title);
+    print_names(file, widths, row_name(r), r->title);
     fputc(' ', file);
     print_figure(file, &r->pixel_all);
     fputc(' ', file);

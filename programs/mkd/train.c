@@ -4,6 +4,7 @@
 #include "expert_file.h"
 #include "interrupt.h"
 #include "options.h"
+#include "output.h"
 #include "overrides.h"
 #include "progress.h"
 #include "summary.h"
@@ -107,7 +108,7 @@ static void on_log(void *context, mkd_log_level level, const char *text)
 static void print_summary(const train_run *training, size_t images, const mkd_threshold *threshold)
 {
   double seconds = seconds_now() - training->start;
-  printf("model      %s\n", training->output);
+  plain_line(stdout, 11, "model", training->output);
   printf("images     %zu trained on, %zu held out\n", images - threshold->held_out,
          threshold->held_out);
   if (!isnan(training->loss)) {

@@ -258,7 +258,22 @@ class EndToEnd(ProgramTest):
         table = self.expect(0, "eval", self.model, self.data).stdout.decode()
         self.assertLessEqual(max(map(len, table.splitlines())), 80)
         for kind in kinds:
-            self.assertEqual(table.count(f"\n{kind[:16]} "), 3)
+            self.assertEqual(table.count(f"\n{kind} "), 3)
+
+    def test_eval_prints_names_of_kinds_whole_and_tame(self):
+        name = "a scratch of more than twenty letters, großer \x1b[31m \udcff"
+        data = self.folder / "named"
+        shutil.copytree(self.data / "train", data / "train")
+        shutil.copytree(self.data / "test" / "good", data / "test" / "good")
+        kind = next(p.name for p in (self.data / "test").iterdir() if p.name != "good")
+        for part in ["test", "ground_truth"]:
+            shutil.copytree(self.data / part / kind, data / part / name)
+        lines = self.expect(0, "eval", self.model, data).stdout.decode().splitlines()
+        shown = name.replace("\x1b", "?").replace("\udcff", "?")
+        rows = [line for line in lines if line.startswith(shown + " ")]
+        self.assertEqual(len(rows), 3)
+        for row in rows:
+            self.assertEqual(len(row), len(lines[lines.index(row) + 1]))  # that of all kinds
 
     def test_eval_of_data_without_labels(self):
         done = self.expect(3, "eval", self.model, self.data / "train")

@@ -374,6 +374,21 @@ class Reproduce(ProgramTest):
         done = self.reproduce(2, "mnist", "-o", self.folder / "no", "--ablation", "maps")
         self.assertIn(b"masks", done.stderr)
 
+    def test_names_of_folders_are_shown_whole_and_tame(self):
+        name = "<tiles of a long name, größer> \x1b[31m \udcff"
+        data, out = self.folder / "mvtec", self.folder / "out"
+        shutil.copytree(self.shared / "mvtec" / "tile", data / name)
+        arguments = ["-o", out, "--ablation", "loss"]
+        done = self.reproduce(0, "mvtec", *arguments, data=data, **self.small_input())
+        lines = done.stdout.decode().splitlines()
+        shown = name.replace("\x1b", "?").replace("\udcff", "?")
+        for variant in ["value only", "direction only", "total"]:
+            self.assertEqual(sum(line.startswith(f"{shown} {variant} ") for line in lines), 2)
+        self.assertNotIn(b"\x1b", done.stderr)
+        self.check_plot(out, groups=1, series=["value only", "direction only", "total"])
+        tree = xml.etree.ElementTree.parse(out / "ablation.svg")
+        self.assertIn("größer> \ufffd[31m \ufffd", "".join(tree.getroot().itertext()))
+
     def check_plot(self, out, groups, series):
         tree = xml.etree.ElementTree.parse(out / "ablation.svg")
         text = "".join(tree.getroot().itertext())
