@@ -9,19 +9,40 @@
 
 enum { HUGE_PAGE = 1 << 21, LARGE = 1 << 19 };
 
+/* Before each block, which it keeps aligned. */
+typedef struct {
+  size_t mapped; /* bytes of a mapping of its own, this header included; 0 = from the heap */
+  char padding[MK_ALIGNMENT - sizeof(size_t)];
+} header;
+
+/* Bytes on huge pages: the kernel makes them available with a fraction of the faults, and their
+ * addresses stay in the processor's tables. Not from the heap, since glibc before 2.38 does not use
+ * again what it cut off to align a block so far. `bytes` is a multiple of HUGE_PAGE. */
+static void *map_large(size_t bytes)
+{
+  char *start =
+      mmap(NULL, bytes + HUGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (start == MAP_FAILED) return NULL;
+  size_t before = -(uintptr_t)start % HUGE_PAGE;
+  if (before > 0) munmap(start, before);
+  munmap(start + before + bytes, HUGE_PAGE - before);
+  (void)madvise(start + before, bytes, MADV_HUGEPAGE); /* a mere advice */
+  return start + before;
+}
+
 mkd_status mk_alloc_any(void *out, size_t count, size_t size)
 {
-  size_t bytes, rounded;
+  size_t bytes, most;
   memset(out, 0, sizeof(void *)); /* a failure leaves NULL */
-  if (!mk_mul(count, size, &bytes) || !mk_add(bytes, HUGE_PAGE, &rounded))
+  if (!mk_mul(count, size, &bytes) || !mk_add(bytes, sizeof(header) + 2 * HUGE_PAGE, &most))
     return mk_fail_memory(SIZE_MAX);
-  /* Large blocks on huge pages: the kernel makes them available with a fraction of the faults, and
-   * their addresses stay in the processor's tables. */
-  size_t alignment = bytes >= LARGE ? HUGE_PAGE : MK_ALIGNMENT;
-  rounded = (bytes / alignment + 1) * alignment;
-  void *memory = aligned_alloc(alignment, rounded);
-  if (!memory) return mk_fail_memory(rounded);
-  if (alignment == HUGE_PAGE) (void)madvise(memory, rounded, MADV_HUGEPAGE); /* a mere advice */
+  bool large = bytes >= LARGE;
+  size_t alignment = large ? HUGE_PAGE : MK_ALIGNMENT;
+  size_t rounded = ((bytes + sizeof(header)) / alignment + 1) * alignment;
+  header *block = large ? map_large(rounded) : aligned_alloc(alignment, rounded);
+  if (!block) return mk_fail_memory(rounded);
+  block->mapped = large ? rounded : 0;
+  void *memory = block + 1;
   memcpy(out, &memory, sizeof memory);
   return MKD_OK;
 }
@@ -31,7 +52,8 @@ mkd_status mk_alloc(void *out, size_t count, size_t size)
   void *memory;
   MK_TRY(mk_alloc_any(out, count, size));
   memcpy(&memory, out, sizeof memory);
-  memset(memory, 0, count * size);
+  const header *block = (const header *)memory - 1;
+  if (!block->mapped) memset(memory, 0, count * size); /* the kernel's pages are zero */
   return MKD_OK;
 }
 
@@ -49,7 +71,12 @@ mkd_status mk_grow(void *out, size_t old_count, size_t count, size_t size)
 
 void mk_free(void *pointer)
 {
-  free(pointer);
+  if (!pointer) return;
+  header *block = (header *)pointer - 1;
+  if (block->mapped)
+    munmap(block, block->mapped);
+  else
+    free(block);
 }
 
 void mk_memory_watch(void)
