@@ -82,8 +82,7 @@ static const char *name_of(const eval_row *row)
 static int name_width(const eval_row *rows, size_t count)
 {
   int width = 16;
-  for (size_t i = 0; i < count; ++i)
-    if (plain_length(name_of(&rows[i])) > width) width = plain_length(name_of(&rows[i]));
+  for (size_t i = 0; i < count; ++i) plain_widen(&width, name_of(&rows[i]));
   return width;
 }
 

@@ -102,8 +102,7 @@ static void print_object(const json_t *object, int depth)
   json_t *value;
   json_object_foreach((json_t *)object, key, value)
   {
-    if ((!is_compound(value) || is_flat_array(value)) && plain_length(key) > width)
-      width = plain_length(key);
+    if (!is_compound(value) || is_flat_array(value)) plain_widen(&width, key);
   }
   json_object_foreach((json_t *)object, key, value)
   {

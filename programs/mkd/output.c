@@ -109,7 +109,7 @@ void plain_text(FILE *file, const char *text)
   }
 }
 
-int plain_length(const char *text)
+static int plain_length(const char *text)
 {
   const unsigned char *s = (const unsigned char *)text;
   int count = 0;
@@ -118,6 +118,12 @@ int plain_length(const char *text)
     s += length ? length : 1;
   }
   return count;
+}
+
+void plain_widen(int *width, const char *text)
+{
+  int length = plain_length(text);
+  if (length > *width) *width = length;
 }
 
 void plain_field(FILE *file, int width, const char *text)

@@ -31,8 +31,8 @@ void csv_number(FILE *file, double value);
  * become '?'. */
 void plain_text(FILE *file, const char *text);
 
-/* The characters that plain_text prints. */
-int plain_length(const char *text);
+/* Raises `width` to the number of characters that plain_text prints. */
+void plain_widen(int *width, const char *text);
 
 /* plain_text, and blanks to fill `width` characters; a longer text is not cut. */
 void plain_field(FILE *file, int width, const char *text);

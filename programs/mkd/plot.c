@@ -51,8 +51,7 @@ static double lowest(const bar_plot *plot)
 static int longest(const char *const *names, size_t count)
 {
   int most = 0;
-  for (size_t i = 0; i < count; ++i)
-    if (plain_length(names[i]) > most) most = plain_length(names[i]);
+  for (size_t i = 0; i < count; ++i) plain_widen(&most, names[i]);
   return most;
 }
 

@@ -83,18 +83,12 @@ typedef struct {
   int class_name, variant;
 } name_widths;
 
-static void widen(int *width, const char *text)
-{
-  int length = plain_length(text);
-  if (length > *width) *width = length;
-}
-
 static name_widths widths_of(const experiment *e, const row *rows, size_t count)
 {
   name_widths widths = {12, has_variants(e) ? 20 : 0};
   for (size_t i = 0; i < count; ++i) {
-    widen(&widths.class_name, row_name(&rows[i]));
-    if (has_variants(e)) widen(&widths.variant, rows[i].title);
+    plain_widen(&widths.class_name, row_name(&rows[i]));
+    if (has_variants(e)) plain_widen(&widths.variant, rows[i].title);
   }
   return widths;
 }

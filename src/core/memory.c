@@ -9,6 +9,20 @@
 
 enum { HUGE_PAGE = 1 << 21, LARGE = 1 << 19 };
 
+/* The address sanitizer watches the heap, not mappings. GCC tells of it by a macro, Clang by a
+ * feature. */
+#if defined __SANITIZE_ADDRESS__
+enum { MAPS_LARGE = 0 };
+#elif defined __has_feature
+#if __has_feature(address_sanitizer)
+enum { MAPS_LARGE = 0 };
+#else
+enum { MAPS_LARGE = 1 };
+#endif
+#else
+enum { MAPS_LARGE = 1 };
+#endif
+
 /* Before each block, which it keeps aligned. */
 typedef struct {
   size_t mapped; /* bytes of a mapping of its own, this header included; 0 = from the heap */
@@ -36,7 +50,7 @@ mkd_status mk_alloc_any(void *out, size_t count, size_t size)
   memset(out, 0, sizeof(void *)); /* a failure leaves NULL */
   if (!mk_mul(count, size, &bytes) || !mk_add(bytes, sizeof(header) + 2 * HUGE_PAGE, &most))
     return mk_fail_memory(SIZE_MAX);
-  bool large = bytes >= LARGE;
+  bool large = MAPS_LARGE && bytes >= LARGE;
   size_t alignment = large ? HUGE_PAGE : MK_ALIGNMENT;
   size_t rounded = ((bytes + sizeof(header)) / alignment + 1) * alignment;
   header *block = large ? map_large(rounded) : aligned_alloc(alignment, rounded);

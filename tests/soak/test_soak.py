@@ -9,6 +9,7 @@ import gzip
 import json
 import os
 import pathlib
+import random
 import struct
 import subprocess
 import sys
@@ -20,7 +21,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "program"))
 import small  # noqa: E402
 
 IMAGES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm"}
-PASSES, COPIES = 30, 40  # of the small test
+PASSES, COPIES, LARGE = 30, 40, 24  # of the small test
 GROWTH = 2 << 20  # bytes, a huge page, that the second half of the passes may take more
 
 
@@ -54,9 +55,10 @@ def images_of(folder, unpacked):
             yield os.fspath(path)
 
 
-def resident(process):
-    pages = int(pathlib.Path(f"/proc/{process.pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGESIZE")
+def memory_of(process):
+    """Address space and resident memory."""
+    pages = pathlib.Path(f"/proc/{process.pid}/statm").read_text().split()
+    return [int(number) * os.sysconf("SC_PAGESIZE") for number in pages[:2]]
 
 
 class Scorer:
@@ -95,21 +97,23 @@ class Scorer:
 
 def soak(program, model, paths, go_on):
     """Whether all went well; passes until go_on(number of passes) is false."""
-    scorer = Scorer(program, model)
-    first, changed = scorer.run(paths), 0
-    memory = [resident(scorer.process)]  # after each pass
+    scorer, order = Scorer(program, model), random.Random(0)
+    first = {result["path"]: result for result in scorer.run(paths)}
+    changed, memory = 0, [memory_of(scorer.process)]  # after each pass
     while go_on(len(memory)):
-        results = scorer.run(paths)
-        changed += sum(one != other for one, other in zip(first, results))
-        memory.append(resident(scorer.process))
+        order.shuffle(paths)
+        changed += sum(result != first[result["path"]] for result in scorer.run(paths))
+        memory.append(memory_of(scorer.process))
     scorer.close()
-    failed = sum(result["error"] is not None for result in first)
+    failed = sum(result["error"] is not None for result in first.values())
     print(
         f"{len(memory)} passes over {len(paths)} images, {failed} of them unreadable: {changed} "
-        f"results changed; MiB after each pass: " + " ".join(f"{m / 2**20:.1f}" for m in memory)
+        "results changed"
     )
-    half = (len(memory) + 1) // 2
-    settled = max(memory) <= max(memory[:half]) + GROWTH
+    half, settled = (len(memory) + 1) // 2, True
+    for name, sizes in zip(["address space", "resident"], zip(*memory)):
+        print(f"{name}, MiB after each pass: " + " ".join(f"{m / 2**20:.1f}" for m in sizes))
+        settled &= max(sizes) <= max(sizes[:half]) + GROWTH
     return changed == 0 and settled and failed < len(paths)
 
 
@@ -120,6 +124,10 @@ def small_test(program, folder):
     for i in range(COPIES):
         image = small.grey_png(24 + i, 60 - i, seed=i)
         (folder / f"data/{i}.png").write_bytes(image if i % 9 else image[:60])
+    for i in range(LARGE):  # as large as what does not come from the heap, and larger
+        width, height = 500 + 37 * i, 1300 - 29 * i
+        image = small.png(width, height, bytes(width * height))
+        (folder / f"data/large{i}.png").write_bytes(image)
     train = ["train", "data", "--recipe", "recipe.json", "--expert", "weights", "-o", "model", "-q"]
     subprocess.run([program, *train], cwd=folder, check=True, stdout=subprocess.DEVNULL)
     paths = list(images_of(folder / "data", folder))
