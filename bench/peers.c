@@ -182,7 +182,7 @@ static void run_cloner(char **argument)
   int outputs[MK_MAX_POINTS], side = atoi(argument[5]);
   training t = {.batch = atoi(argument[6]), .weight_dir = NAN};
   mk_rng rng = mk_rng_seed(0, 0);
-  check(mkd_expert_load(&expert, argument[0]));
+  check(mkd_expert_load(&expert, argument[0], NULL));
   check(mk_recipe_load(&recipe, "paper"));
   t.points = recipe.critical_points.count;
   check(mk_cloner_create(&t.cloner, outputs, recipe.cloner, expert->graph, &recipe.critical_points,
@@ -283,7 +283,7 @@ static void run_epochs(char **argument)
   options.threads = atoi(argument[4]);
   options.progress = on_progress;
   options.context = &turns;
-  check(mkd_expert_load(&expert, argument[0]));
+  check(mkd_expert_load(&expert, argument[0], NULL));
   mkd_image_source source = {images.count, get_pixels, NULL, &images};
   mkd_status status = mkd_train(&detector, expert, source, &options);
   if (status != MKD_CANCELLED) check(status);
@@ -314,7 +314,7 @@ static void run_localize(char **argument)
   mkd_session_options options = mkd_session_options_default();
   options.localize = MKD_LOCALIZE_GRADIENT;
   options.threads = atoi(argument[4]);
-  check(mkd_detector_load(&detector, argument[0]));
+  check(mkd_detector_load(&detector, argument[0], NULL));
   check(mkd_session_create(&l.session, detector, &options));
   run_localization(&l);
   write_floats(argument[2], l.result.map.data, (size_t)side * (size_t)side);

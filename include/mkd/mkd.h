@@ -36,8 +36,8 @@
  *   mkd_result result;
  *   mkd_train_options options = mkd_train_options_default();
  *
- *   if (mkd_expert_load(&expert, "efficientnet-lite0.safetensors") != MKD_OK ||
- *       mkd_dataset_open(&normal, "parts/good", MKD_SPLIT_TRAIN) != MKD_OK ||
+ *   if (mkd_expert_load(&expert, "efficientnet-lite0.safetensors", NULL) != MKD_OK ||
+ *       mkd_dataset_open(&normal, "parts/good", MKD_SPLIT_TRAIN, NULL) != MKD_OK ||
  *       mkd_train(&detector, expert, mkd_dataset_source(normal), &options) != MKD_OK ||
  *       mkd_detector_save(detector, "parts.mkd") != MKD_OK ||
  *       mkd_session_create(&session, detector, NULL) != MKD_OK ||
@@ -94,6 +94,20 @@ MKD_API const char *mkd_version(void);
 /* One line: the instruction set in use and the versions of the linked libraries. */
 MKD_API const char *mkd_build_info(void);
 
+/* ---- Limits ---------------------------------------------------------------------------------- */
+
+/* Enforced before memory is taken for what goes beyond them. Wherever a function asks for limits,
+ * NULL stands for the defaults. */
+typedef struct mkd_limits {
+  size_t size;         /* sizeof(mkd_limits) */
+  uint64_t max_pixels; /* of one image; default 2^28 */
+  uint64_t max_bytes;  /* of one file, be it an image, weights, an expert or a model, and of what it
+                          is unpacked to; default 2^32 */
+  uint64_t max_files;  /* images of one data set, and names in one folder; default 10 * 2^20 */
+} mkd_limits;
+
+MKD_API mkd_limits mkd_limits_default(void);
+
 /* ---- Images ---------------------------------------------------------------------------------- */
 
 typedef enum mkd_pixel_format {
@@ -113,20 +127,11 @@ typedef struct mkd_image {
   mkd_pixel_format format;
 } mkd_image;
 
-/* Limits that are enforced before memory is allocated. */
-typedef struct mkd_limits {
-  size_t size;         /* sizeof(mkd_limits) */
-  uint64_t max_pixels; /* of one image; default 2^28 */
-  uint64_t max_bytes;  /* of one file that is read; default 2^32 */
-} mkd_limits;
-
-MKD_API mkd_limits mkd_limits_default(void);
-
 typedef struct mkd_picture mkd_picture;
 
 /* Decodes a JPEG, PNG, TIFF, WebP, BMP or PNM file; the type is told by content, not by name. EXIF
  * orientation is applied, transparency is composited on black, palettes are expanded, CMYK is
- * converted, 16 bit stays 16 bit. `limits` may be NULL. */
+ * converted, 16 bit stays 16 bit. */
 MKD_API mkd_status mkd_picture_load(mkd_picture **picture, const char *path,
                                     const mkd_limits *limits);
 
@@ -144,13 +149,14 @@ MKD_API void mkd_picture_destroy(mkd_picture *picture);
 typedef struct mkd_expert mkd_expert;
 
 /* Reads an expert file, as `mkd_expert_save` and `mkd import` write it. */
-MKD_API mkd_status mkd_expert_load(mkd_expert **expert, const char *path);
+MKD_API mkd_status mkd_expert_load(mkd_expert **expert, const char *path, const mkd_limits *limits);
 
 /* Reads pre-trained weights: PyTorch `.pth` (legacy and zip format; nothing in them is executed),
  * or safetensors. `arch` names the architecture ("vgg11" ... "vgg19", "vgg11_bn" ... "vgg19_bn",
  * "efficientnet-lite0" ... "efficientnet-lite4"), or is NULL to tell it from the tensors' names and
  * shapes. Batch norm is folded into the convolutions. */
-MKD_API mkd_status mkd_expert_import(mkd_expert **expert, const char *path, const char *arch);
+MKD_API mkd_status mkd_expert_import(mkd_expert **expert, const char *path, const char *arch,
+                                     const mkd_limits *limits);
 
 MKD_API mkd_status mkd_expert_save(const mkd_expert *expert, const char *path);
 
@@ -189,8 +195,10 @@ typedef struct mkd_dataset_item {
 } mkd_dataset_item;
 
 /* Lists the images of a folder (or one image file), sorted by path. Each mask is paired by the name
- * of its image: <name>_mask.* or <name>.*; a mask that belongs to no image is an error. */
-MKD_API mkd_status mkd_dataset_open(mkd_dataset **dataset, const char *folder, mkd_split split);
+ * of its image: <name>_mask.* or <name>.*; a mask that belongs to no image is an error.
+ * The limits hold for the images, too, which the source decodes later. */
+MKD_API mkd_status mkd_dataset_open(mkd_dataset **dataset, const char *folder, mkd_split split,
+                                    const mkd_limits *limits);
 
 /* Layouts of public data sets. MNIST to OCT have the splits TRAIN and TEST, each with all classes;
  * brain MRI and head CT are not split: MKD_SPLIT_ALL. IDX and binary files may be gzipped. */
@@ -208,11 +216,8 @@ typedef enum mkd_layout {
 } mkd_layout;
 
 MKD_API mkd_status mkd_dataset_open_layout(mkd_dataset **dataset, const char *folder,
-                                           mkd_layout layout, mkd_split split);
-
-/* Limits of the images that its source decodes; NULL: the defaults, as without a call. Call it
- * before the source is used. */
-MKD_API void mkd_dataset_set_limits(mkd_dataset *dataset, const mkd_limits *limits);
+                                           mkd_layout layout, mkd_split split,
+                                           const mkd_limits *limits);
 
 MKD_API size_t mkd_dataset_count(const mkd_dataset *dataset);
 MKD_API mkd_dataset_item mkd_dataset_get(const mkd_dataset *dataset, size_t index);
@@ -276,7 +281,8 @@ MKD_API mkd_status mkd_train(mkd_detector **detector, const mkd_expert *expert,
 
 /* ---- Detectors ------------------------------------------------------------------------------- */
 
-MKD_API mkd_status mkd_detector_load(mkd_detector **detector, const char *path);
+MKD_API mkd_status mkd_detector_load(mkd_detector **detector, const char *path,
+                                     const mkd_limits *limits);
 MKD_API mkd_status mkd_detector_save(const mkd_detector *detector, const char *path);
 MKD_API void mkd_detector_destroy(mkd_detector *detector);
 
@@ -322,7 +328,7 @@ MKD_API mkd_status mkd_detector_threshold(const mkd_detector *detector, double f
 
 /* Text that describes a model, expert or recipe file, as JSON. The caller frees it with
  * mkd_text_free. */
-MKD_API mkd_status mkd_describe(char **json, const char *path);
+MKD_API mkd_status mkd_describe(char **json, const char *path, const mkd_limits *limits);
 MKD_API void mkd_text_free(char *text);
 
 /* ---- Scoring --------------------------------------------------------------------------------- */

@@ -10,6 +10,7 @@ enum { DECODE_ROUNDS = 20 };
 
 typedef struct {
   const char *model, *image;
+  mkd_limits limits;
   int threads;
   mkd_localize localize;
   double peak; /* GFLOP/s */
@@ -41,7 +42,7 @@ static mkd_status measure_decode(bench_run *bench, mkd_picture **picture)
     mkd_picture_destroy(*picture);
     *picture = NULL;
     double start = seconds_now();
-    mkd_status status = mkd_picture_load(picture, bench->image, NULL);
+    mkd_status status = mkd_picture_load(picture, bench->image, &bench->limits);
     if (status != MKD_OK) return status;
     times[i] = 1e3 * (seconds_now() - start);
   }
@@ -57,7 +58,7 @@ static mkd_status measure(bench_run *bench)
   mkd_session_options options = mkd_session_options_default();
   options.threads = bench->threads;
   options.localize = bench->localize;
-  mkd_status status = mkd_detector_load(&detector, bench->model);
+  mkd_status status = mkd_detector_load(&detector, bench->model, &bench->limits);
   if (status == MKD_OK) status = mkd_measure_peak(&bench->peak, bench->threads);
   if (status == MKD_OK) {
     printf("%s\npeak       %.1f GFLOP/s, %d thread%s\n\n", mkd_build_info(), bench->peak,
@@ -77,10 +78,12 @@ static mkd_status measure(bench_run *bench)
 
 int verb_bench(int argc, char **argv)
 {
-  bench_run bench = {.threads = 1};
+  bench_run bench = {.limits = mkd_limits_default(), .threads = 1};
   const option_spec options[] = {
       {"localize", 0, "METHOD", "discrepancy, gradient, smoothgrad, gbp (else MODEL's)",
        parse_localize, &bench.localize},
+      {"limit", 0, "NAME=N", "refuse more than pixels=256M, bytes=4G or files=10M", parse_limit,
+       &bench.limits},
       {"threads", 0, "N", "threads; 0 = one a core (default 1)", parse_threads, &bench.threads},
   };
   const command_spec command = {

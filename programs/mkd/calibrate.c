@@ -23,9 +23,8 @@ static mkd_status calibrate(const char *model, const char *data, const mkd_limit
   mkd_detector *detector = NULL, *calibrated = NULL;
   mkd_dataset *normal = NULL;
   mkd_status status = destination_check(output);
-  if (status == MKD_OK) status = mkd_detector_load(&detector, model);
-  if (status == MKD_OK) status = mkd_dataset_open(&normal, data, MKD_SPLIT_TRAIN);
-  if (status == MKD_OK) mkd_dataset_set_limits(normal, limits);
+  if (status == MKD_OK) status = mkd_detector_load(&detector, model, limits);
+  if (status == MKD_OK) status = mkd_dataset_open(&normal, data, MKD_SPLIT_TRAIN, limits);
   if (status == MKD_OK)
     status = mkd_detector_calibrate(&calibrated, detector, mkd_dataset_source(normal), options);
   if (status == MKD_OK)
@@ -50,8 +49,8 @@ int verb_calibrate(int argc, char **argv)
        &settings.false_alarm},
       {"localize", 0, "METHOD", "discrepancy, gradient, smoothgrad, gbp (else MODEL's)",
        parse_localize, &settings.localize},
-      {"max-pixels", 0, "N", "refuse larger images (default 268435456)", parse_pixels,
-       &limits.max_pixels},
+      {"limit", 0, "NAME=N", "refuse more than pixels=256M, bytes=4G or files=10M", parse_limit,
+       &limits},
       {"threads", 0, "N", "threads (default: one a core)", parse_threads, &settings.threads},
       {"quiet", 'q', NULL, "no progress", parse_switch, &quiet},
   };

@@ -184,8 +184,8 @@ int verb_eval(int argc, char **argv)
        &output.report},
       {"resolution", 0, "N", "pixel metrics at NxN (default: at each mask's own size)",
        parse_resolution, &output.resolution},
-      {"max-pixels", 0, "N", "refuse larger images (default 268435456)", parse_pixels,
-       &scan.limits.max_pixels},
+      {"limit", 0, "NAME=N", "refuse more than pixels=256M, bytes=4G or files=10M", parse_limit,
+       &scan.limits},
       {"threads", 0, "N", "threads (default: one a core)", parse_threads, &scan.session.threads},
       {"quiet", 'q', NULL, "no progress", parse_switch, &output.quiet},
   };
@@ -209,9 +209,9 @@ int verb_eval(int argc, char **argv)
   evaluating.model = operands[0];
   evaluating.data = operands[1];
   mkd_status status = output.report ? destination_check(output.report) : MKD_OK;
-  if (status == MKD_OK) status = mkd_detector_load(&detector, evaluating.model);
+  if (status == MKD_OK) status = mkd_detector_load(&detector, evaluating.model, &scan.limits);
   if (status == MKD_OK)
-    status = mkd_dataset_open(&evaluating.dataset, evaluating.data, MKD_SPLIT_TEST);
+    status = mkd_dataset_open(&evaluating.dataset, evaluating.data, MKD_SPLIT_TEST, &scan.limits);
   if (status == MKD_OK) status = mkd_evaluation_create(&evaluating.evaluation, output.resolution);
   scan.detector = detector;
   if (status == MKD_OK) status = evaluate(&evaluating, &scan, &output);

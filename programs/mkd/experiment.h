@@ -13,6 +13,7 @@ typedef struct {
   overrides settings;          /* the paper's for these data, then the user's */
   size_t limit;                /* of images for training; 0 = none */
   bool sampled;
+  mkd_limits limits;  /* of what is read */
   unit_result *units; /* [variant][class][seed] */
 } experiment;
 

@@ -49,12 +49,12 @@ static char *find_near_program(void)
   return readable(place, "share/mkd/" DEFAULT_EXPERT);
 }
 
-static mkd_status load_or_import(mkd_expert **expert, const char *path)
+static mkd_status load_or_import(mkd_expert **expert, const char *path, const mkd_limits *limits)
 {
-  mkd_status loaded = mkd_expert_load(expert, path);
+  mkd_status loaded = mkd_expert_load(expert, path, limits);
   if (loaded != MKD_ERROR_FILE) return loaded;
   char *why = text_format("%s", mkd_last_error());
-  mkd_status imported = mkd_expert_import(expert, path, NULL);
+  mkd_status imported = mkd_expert_import(expert, path, NULL, limits);
   /* Both reasons, as only the user knows what the file was meant to be; once if they are equal, as
    * for a file that is not there. */
   if (imported == MKD_ERROR_FILE && strcmp(why, mkd_last_error()) != 0) {
@@ -66,10 +66,10 @@ static mkd_status load_or_import(mkd_expert **expert, const char *path)
   return imported;
 }
 
-mkd_status expert_open(mkd_expert **expert, const char *path)
+mkd_status expert_open(mkd_expert **expert, const char *path, const mkd_limits *limits)
 {
   if (!path) path = getenv("MKD_EXPERT");
-  if (path && path[0]) return load_or_import(expert, path);
+  if (path && path[0]) return load_or_import(expert, path, limits);
   char *found =
       access(MKD_EXPERT_PATH, R_OK) == 0 ? text_format("%s", MKD_EXPERT_PATH) : find_near_program();
   if (!found)
@@ -77,7 +77,7 @@ mkd_status expert_open(mkd_expert **expert, const char *path)
                   "the default expert %s is not installed; build mkd after scripts/fetch-expert.sh "
                   "build/expert and install again, or name another one with --expert or MKD_EXPERT",
                   MKD_EXPERT_PATH);
-  mkd_status status = mkd_expert_load(expert, found);
+  mkd_status status = mkd_expert_load(expert, found, limits);
   free(found);
   return status;
 }

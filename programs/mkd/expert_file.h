@@ -6,6 +6,6 @@
 
 /* Reads `path`: an expert file, or weights that can be imported. NULL: $MKD_EXPERT, else the
  * installed default expert. */
-mkd_status expert_open(mkd_expert **expert, const char *path);
+mkd_status expert_open(mkd_expert **expert, const char *path, const mkd_limits *limits);
 
 #endif

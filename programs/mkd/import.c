@@ -10,10 +10,13 @@
 int verb_import(int argc, char **argv)
 {
   const char *output = NULL, *arch = NULL;
+  mkd_limits limits = mkd_limits_default();
   const option_spec options[] = {
       {"output", 'o', "EXPERT", "expert file to write (needed)", parse_text, &output},
       {"arch", 0, "NAME", "architecture: vgg16, vgg16_bn, efficientnet-lite0, ...", parse_text,
        &arch},
+      {"limit", 0, "NAME=N", "refuse more than pixels=256M, bytes=4G or files=10M", parse_limit,
+       &limits},
   };
   const command_spec command = {
       .verb = "import",
@@ -35,7 +38,7 @@ int verb_import(int argc, char **argv)
 
   mkd_expert *expert = NULL;
   mkd_status status = destination_check(output);
-  if (status == MKD_OK) status = mkd_expert_import(&expert, operands[0], arch);
+  if (status == MKD_OK) status = mkd_expert_import(&expert, operands[0], arch, &limits);
   if (status == MKD_OK) status = mkd_expert_save(expert, output);
   mkd_expert_destroy(expert);
   if (status != MKD_OK) return fail("import", status);

@@ -131,8 +131,11 @@ static int print_text(const char *json)
 int verb_info(int argc, char **argv)
 {
   bool as_json = false;
+  mkd_limits limits = mkd_limits_default();
   const option_spec options[] = {
       {"format", 0, "FORMAT", "text (default) or json", parse_format, &as_json},
+      {"limit", 0, "NAME=N", "refuse more than pixels=256M, bytes=4G or files=10M", parse_limit,
+       &limits},
   };
   const command_spec command = {
       .verb = "info",
@@ -150,7 +153,7 @@ int verb_info(int argc, char **argv)
   int parsed = options_parse(&command, argc, argv, &operands, &count);
   if (parsed != OPTIONS_OK) return parsed;
   char *json = NULL;
-  mkd_status status = mkd_describe(&json, operands[0]);
+  mkd_status status = mkd_describe(&json, operands[0], &limits);
   if (status != MKD_OK) return fail("info", status);
   int exit = EXIT_DONE;
   if (as_json)

@@ -57,7 +57,7 @@ static const char *base_of(const char *path)
   return slash ? slash + 1 : path;
 }
 
-static input_source open_source(const char *path)
+static input_source open_source(const char *path, const mkd_limits *limits)
 {
   input_source source = {.path = path, .count = 1};
   struct stat info;
@@ -66,7 +66,7 @@ static input_source open_source(const char *path)
     source.place = text_format("/");
   } else if (stat(path, &info) == 0 && S_ISDIR(info.st_mode)) {
     source.place = real_path(path);
-    source.status = mkd_dataset_open(&source.dataset, path, MKD_SPLIT_ALL);
+    source.status = mkd_dataset_open(&source.dataset, path, MKD_SPLIT_ALL, limits);
     if (source.status == MKD_OK)
       source.count = mkd_dataset_count(source.dataset);
     else
@@ -88,14 +88,14 @@ static size_t common_length(const char *a, const char *b)
   }
 }
 
-input_list *inputs_open(char **paths, int count)
+input_list *inputs_open(char **paths, int count, const mkd_limits *limits)
 {
   input_list *inputs = must_grow(NULL, 1, sizeof *inputs);
   *inputs = (struct input_list){.count = (size_t)count};
   inputs->sources = must_grow(NULL, inputs->count, sizeof *inputs->sources);
   const char *first = NULL;
   for (size_t i = 0; i < inputs->count; ++i) {
-    inputs->sources[i] = open_source(paths[i]);
+    inputs->sources[i] = open_source(paths[i], limits);
     const char *place = inputs->sources[i].place;
     if (!place) continue;
     size_t common = common_length(place, first ? first : place);

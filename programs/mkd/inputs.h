@@ -8,7 +8,7 @@ typedef struct input_list input_list;
 
 /* Folders are listed here, recursively; "-" is read line by line as the images are asked for. What
  * is not there becomes a job with an error. */
-input_list *inputs_open(char **paths, int count);
+input_list *inputs_open(char **paths, int count, const mkd_limits *limits);
 void inputs_close(input_list *inputs);
 
 /* Number of images; 0 if not known, because of a "-". */

@@ -174,32 +174,49 @@ const char *parse_rate(void *value, const char *text)
   return NULL;
 }
 
-const char *parse_pixels(void *value, const char *text)
+/* A whole number that may end with K, M, G or T for 2^10 to 2^40. */
+static bool parse_scaled(const char *text, uint64_t *value)
 {
-  unsigned long long number;
-  if (!parse_whole(text, 1, 1ULL << 40, &number)) return "a whole number of pixels from 1 to 2^40";
-  *(uint64_t *)value = number;
-  return NULL;
-}
-
-const char *parse_bytes(void *value, const char *text)
-{
-  static const char *const expected = "a number of bytes such as 512M or 2G";
-  if (!isdigit((unsigned char)text[0])) return expected;
+  if (!isdigit((unsigned char)text[0])) return false;
   char *end;
   errno = 0;
   unsigned long long number = strtoull(text, &end, 10);
-  if (errno) return expected;
+  if (errno) return false;
   int shift = 0;
   if (*end) {
     const char *units = "KMGT";
     const char *unit = strchr(units, toupper((unsigned char)*end));
-    if (!unit || end[1]) return expected;
+    if (!unit || end[1]) return false;
     shift = 10 * (int)(unit - units + 1);
   }
-  if (number > UINT64_MAX >> shift) return expected;
-  *(uint64_t *)value = number << shift;
-  return NULL;
+  if (number > UINT64_MAX >> shift) return false;
+  *value = number << shift;
+  return true;
+}
+
+const char *parse_bytes(void *value, const char *text)
+{
+  return parse_scaled(text, value) ? NULL : "a number of bytes such as 512M or 2G";
+}
+
+const char *parse_limit(void *value, const char *text)
+{
+  mkd_limits *limits = value;
+  const struct {
+    const char *name;
+    uint64_t *limit;
+  } all[] = {{"pixels=", &limits->max_pixels},
+             {"bytes=", &limits->max_bytes},
+             {"files=", &limits->max_files}};
+  for (size_t i = 0; i < sizeof all / sizeof *all; ++i) {
+    size_t length = strlen(all[i].name);
+    uint64_t number;
+    if (strncmp(text, all[i].name, length) != 0) continue;
+    if (!parse_scaled(text + length, &number) || number < 1 || number > UINT64_C(1) << 40) break;
+    *all[i].limit = number;
+    return NULL;
+  }
+  return "pixels=N, bytes=N or files=N, such as bytes=512M, with N from 1 to 1T";
 }
 
 const char *parse_localize(void *value, const char *text)

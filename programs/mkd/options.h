@@ -43,8 +43,8 @@ const char *parse_resolution(void *value, const char *text); /* int, 8 to 16384 
 const char *parse_threads(void *value, const char *text);    /* int, 0 (one a core) to 1024 */
 const char *parse_seed(void *value, const char *text);       /* uint64_t */
 const char *parse_rate(void *value, const char *text);       /* double, above 0 and below 1 */
-const char *parse_pixels(void *value, const char *text);     /* uint64_t, 1 to 2^40 */
 const char *parse_bytes(void *value, const char *text);      /* uint64_t; suffix K, M, G or T */
+const char *parse_limit(void *value, const char *text);      /* mkd_limits: NAME=N, one of them */
 const char *parse_localize(void *value, const char *text);   /* mkd_localize */
 
 /* A whole number within limits, nothing before or after it. */

@@ -32,6 +32,7 @@ struct protocol {
   const published_set *published;
   class_data *classes; /* those of ONE_CLASS have no data of their own */
   size_t count;
+  mkd_limits limits;
   mkd_dataset *train, *test; /* of ONE_CLASS */
 };
 
@@ -133,9 +134,10 @@ static mkd_status open_classes(protocol *p)
   p->division = ONE_CLASS;
   for (size_t i = 0; i < p->published->count; ++i)
     add_class(p, p->published->classes[i].name, NULL);
-  mkd_status status = mkd_dataset_open_layout(&p->train, p->place, p->layout, MKD_SPLIT_TRAIN);
+  mkd_status status =
+      mkd_dataset_open_layout(&p->train, p->place, p->layout, MKD_SPLIT_TRAIN, &p->limits);
   if (status != MKD_OK) return status;
-  return mkd_dataset_open_layout(&p->test, p->place, p->layout, MKD_SPLIT_TEST);
+  return mkd_dataset_open_layout(&p->test, p->place, p->layout, MKD_SPLIT_TEST, &p->limits);
 }
 
 /* The folder itself, or those in it. */
@@ -211,7 +213,8 @@ static const struct {
     {"medical", MKD_LAYOUT_FOLDER, NULL, open_medical},
 };
 
-mkd_status protocol_open(protocol **out, const char *name, const char *folder)
+mkd_status protocol_open(protocol **out, const char *name, const char *folder,
+                         const mkd_limits *limits)
 {
   size_t kind = 0;
   while (kind < sizeof kinds / sizeof kinds[0] && strcmp(kinds[kind].name, name) != 0) ++kind;
@@ -225,6 +228,7 @@ mkd_status protocol_open(protocol **out, const char *name, const char *folder)
   *p = (protocol){.name = kinds[kind].name,
                   .place = text_format("%s", place),
                   .layout = kinds[kind].layout,
+                  .limits = *limits,
                   .published = kinds[kind].published};
   mkd_status status = kinds[kind].open(p);
   if (status != MKD_OK) {
@@ -335,11 +339,11 @@ static mkd_status open_data(const protocol *p, class_data *data)
   if (data->train) return MKD_OK;
   mkd_split first = p->division == DRAWN ? MKD_SPLIT_ALL : MKD_SPLIT_TRAIN;
   mkd_dataset *train, *test;
-  mkd_status status = mkd_dataset_open_layout(&train, data->folder, p->layout, first);
+  mkd_status status = mkd_dataset_open_layout(&train, data->folder, p->layout, first, &p->limits);
   if (status != MKD_OK) return status;
   test = train;
   if (p->division != DRAWN)
-    status = mkd_dataset_open_layout(&test, data->folder, p->layout, MKD_SPLIT_TEST);
+    status = mkd_dataset_open_layout(&test, data->folder, p->layout, MKD_SPLIT_TEST, &p->limits);
   if (status != MKD_OK) {
     mkd_dataset_destroy(train);
     return status;

@@ -27,7 +27,8 @@ void class_images_free(class_images *images);
 typedef struct protocol protocol;
 
 /* `name` is mnist, fashion-mnist, cifar-10, mvtec or medical. Opens the data in `folder`. */
-mkd_status protocol_open(protocol **out, const char *name, const char *folder);
+mkd_status protocol_open(protocol **out, const char *name, const char *folder,
+                         const mkd_limits *limits);
 void protocol_close(protocol *p);
 
 const char *protocol_name(const protocol *p);

@@ -90,7 +90,7 @@ static void add_all(report_facts *facts, const json_t *model, const report_input
 mkd_status report_facts_of(report_facts *facts, const report_input *input)
 {
   char *json;
-  mkd_status status = mkd_describe(&json, input->model);
+  mkd_status status = mkd_describe(&json, input->model, &input->scan->limits);
   if (status != MKD_OK) return status;
   json_t *model = json_from_text(json);
   mkd_text_free(json);

@@ -70,7 +70,7 @@ static const char *parse_ablation(void *value, const char *text)
 static mkd_status recipe_value(const char *recipe, const char *key, char **value)
 {
   char *text;
-  mkd_status status = mkd_describe(&text, recipe);
+  mkd_status status = mkd_describe(&text, recipe, NULL);
   if (status != MKD_OK) return status;
   json_t *described = json_from_text(text);
   mkd_text_free(text);
@@ -171,7 +171,7 @@ static mkd_status choose_measurements(reproduction *r)
 static mkd_status prepare(reproduction *r, const char *name)
 {
   experiment *e = &r->e;
-  mkd_status status = protocol_open(&e->protocol, name, r->data);
+  mkd_status status = protocol_open(&e->protocol, name, r->data, &e->limits);
   if (status == MKD_OK) status = check_ablation(r);
   if (status == MKD_OK) status = choose_classes(r);
   if (status != MKD_OK) return status;
@@ -215,6 +215,7 @@ static mkd_status run_unit(reproduction *r, progress_state *p, size_t v, size_t 
                     .images = &images,
                     .recipe = e->recipe,
                     .settings = &settings,
+                    .limits = &e->limits,
                     .sampled = e->sampled,
                     .seed = seed,
                     .threads = r->threads,
@@ -251,7 +252,8 @@ static mkd_status run_all(reproduction *r)
     unit_name name = experiment_name(e, v, index, seed);
     bool found = false;
     if (r->output) status = state_load(r->output, &name, e, &e->units[unit], &found);
-    if (status == MKD_OK && !found && !p.expert) status = expert_open(&p.expert, e->expert);
+    if (status == MKD_OK && !found && !p.expert)
+      status = expert_open(&p.expert, e->expert, &e->limits);
     if (status == MKD_OK && !found) status = run_unit(r, &p, v, index, seed);
     ++p.done;
   }
@@ -349,6 +351,8 @@ static int parse_command_line(reproduction *r, const char **name, int argc, char
       {"threads", 0, "N", "threads (default: one a core)", parse_threads, &r->threads},
       {"cache-mem", 0, "BYTES", "memory for each cache, then disk (default 2G)", parse_bytes,
        &r->cache_memory},
+      {"limit", 0, "NAME=N", "refuse more than pixels=256M, bytes=4G or files=10M", parse_limit,
+       &e->limits},
       {"quiet", 'q', NULL, "no progress", parse_switch, &r->quiet},
   };
   const command_spec command = {
@@ -378,8 +382,10 @@ static int parse_command_line(reproduction *r, const char **name, int argc, char
 int verb_reproduce(int argc, char **argv)
 {
   const char *name = NULL;
-  reproduction r = {.cache_memory = UINT64_C(2) << 30,
-                    .e = {.recipe = "paper", .ablation = &no_ablation, .seeds = 1}};
+  reproduction r = {
+      .cache_memory = UINT64_C(2) << 30,
+      .e = {
+          .recipe = "paper", .ablation = &no_ablation, .seeds = 1, .limits = mkd_limits_default()}};
   int exit = parse_command_line(&r, &name, argc, argv);
   if (exit == OPTIONS_OK) {
     mkd_status status = prepare(&r, name);

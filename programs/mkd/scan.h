@@ -31,7 +31,7 @@ typedef struct {
   mkd_session_options session; /* `threads` is for the whole scan: images at once where there are
                                   several, else parts of one image */
   picture_folders pictures;
-  mkd_limits limits; /* of images and masks */
+  mkd_limits limits; /* of what is read */
   size_t count;      /* of images, 0 = not known */
 
   /* Fills `job`, with texts from malloc; scan_run frees it. false = no more. May block. */

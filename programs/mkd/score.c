@@ -160,7 +160,7 @@ static int score(const char *model, score_run *scoring, scan_plan *scan, bool qu
     scoring->single.limits = scan->limits;
     if (inputs_next(scoring->inputs, &scoring->single.job)) ahead_start(&scoring->single);
   }
-  mkd_status status = mkd_detector_load(&detector, model);
+  mkd_status status = mkd_detector_load(&detector, model, &scan->limits);
   if (status == MKD_OK) {
     scoring->bar = !isatty(STDOUT_FILENO);
     scoring->progress = progress_start(quiet);
@@ -200,8 +200,8 @@ int verb_score(int argc, char **argv)
        &scan.session.false_alarm},
       {"fail-on-anomaly", 0, NULL, "exit with status 5 if an image is anomalous", parse_switch,
        &fail_on_anomaly},
-      {"max-pixels", 0, "N", "refuse larger images (default 268435456)", parse_pixels,
-       &scan.limits.max_pixels},
+      {"limit", 0, "NAME=N", "refuse more than pixels=256M, bytes=4G or files=10M", parse_limit,
+       &scan.limits},
       {"threads", 0, "N", "threads (default: one a core)", parse_threads, &scan.session.threads},
       {"quiet", 'q', NULL, "no progress, no summary", parse_switch, &quiet},
   };
@@ -225,7 +225,7 @@ int verb_score(int argc, char **argv)
   for (int i = 1; i < count; ++i) streams += strcmp(operands[i], "-") == 0;
   if (streams > 1) return usage_error(&command, "standard input (-) is named more than once");
 
-  scoring.inputs = inputs_open(operands + 1, count - 1);
+  scoring.inputs = inputs_open(operands + 1, count - 1, &scan.limits);
   status = score(operands[0], &scoring, &scan, quiet);
   inputs_close(scoring.inputs);
   if (status != EXIT_DONE) return status;

@@ -39,7 +39,7 @@ static json_t *joined_settings(const overrides *settings)
 static mkd_status describe(json_t **command, const experiment *e)
 {
   char *recipe;
-  mkd_status status = mkd_describe(&recipe, e->recipe);
+  mkd_status status = mkd_describe(&recipe, e->recipe, &e->limits);
   if (status != MKD_OK) return status;
   char place[PATH_MAX];
   const char *expert = e->expert ? e->expert : getenv("MKD_EXPERT");

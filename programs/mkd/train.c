@@ -20,7 +20,7 @@ typedef struct {
   const char *data, *output, *expert;
   char *checkpoint; /* OUTPUT.ckpt */
   overrides set;
-  mkd_limits limits; /* of the images */
+  mkd_limits limits;
   bool quiet;
   progress_bar progress;
   double loss, held_out_loss; /* the last ones known */
@@ -147,9 +147,9 @@ static mkd_status train(train_run *training, mkd_train_options *options)
   mkd_detector *detector = NULL;
   mkd_threshold threshold;
   mkd_status status = destination_check(training->output);
-  if (status == MKD_OK) status = mkd_dataset_open(&normal, training->data, MKD_SPLIT_TRAIN);
-  if (status == MKD_OK) mkd_dataset_set_limits(normal, &training->limits);
-  if (status == MKD_OK) status = expert_open(&expert, training->expert);
+  if (status == MKD_OK)
+    status = mkd_dataset_open(&normal, training->data, MKD_SPLIT_TRAIN, &training->limits);
+  if (status == MKD_OK) status = expert_open(&expert, training->expert, &training->limits);
   if (status == MKD_OK) {
     mention_checkpoint(training, options->resume);
     status = mkd_train(&detector, expert, mkd_dataset_source(normal), options);
@@ -193,8 +193,8 @@ static int parse_command_line(train_run *training, mkd_train_options *settings, 
       {"threads", 0, "N", "threads (default: one a core)", parse_threads, &settings->threads},
       {"cache-mem", 0, "BYTES", "memory for cached inputs, then disk (default 2G)", parse_bytes,
        &settings->cache_memory},
-      {"max-pixels", 0, "N", "refuse larger images (default 268435456)", parse_pixels,
-       &training->limits.max_pixels},
+      {"limit", 0, "NAME=N", "refuse more than pixels=256M, bytes=4G or files=10M", parse_limit,
+       &training->limits},
       {"resume", 0, NULL, "go on from MODEL.ckpt after an interruption", parse_switch,
        &settings->resume},
       {"quiet", 'q', NULL, "no progress", parse_switch, &training->quiet},

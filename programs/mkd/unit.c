@@ -146,7 +146,7 @@ static mkd_status measure_map(unit *u, const mkd_detector *detector, const map_v
   const unit_plan *plan = u->plan;
   map_scan scan = {.images = plan->images, .progress = progress_start(plan->quiet)};
   scan_plan all = {.detector = detector,
-                   .limits = mkd_limits_default(),
+                   .limits = *plan->limits,
                    .session = mkd_session_options_default(),
                    .count = plan->images->test.count,
                    .next = next_image,

@@ -46,6 +46,7 @@ typedef struct {
   const class_images *images;
   const char *recipe;
   const overrides *settings;
+  const mkd_limits *limits;
   bool sampled; /* models of the second half of the epochs count, not only the last one */
   uint64_t seed;
   int threads;

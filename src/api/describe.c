@@ -1,5 +1,6 @@
 /* What a file is, and what the library is. */
 #include "core/json.h"
+#include "core/limits.h"
 #include "core/memory.h"
 #include "core/safetensors.h"
 #include "expert/expert.h"
@@ -131,11 +132,11 @@ static json_t *output_names(const mk_graph *graph)
   return names;
 }
 
-static mkd_status describe_expert(char **json, const char *path)
+static mkd_status describe_expert(char **json, const char *path, const mkd_limits *limits)
 {
   mkd_expert *e;
   double sum;
-  MK_TRY(mkd_expert_load(&e, path));
+  MK_TRY(mkd_expert_load(&e, path, limits));
   mkd_status status = multiply_adds(&sum, e->graph, e->input_size, e->input_size);
   if (status != MKD_OK) {
     mkd_expert_destroy(e);
@@ -174,12 +175,14 @@ static bool is_recipe_name(const char *path)
          strcmp(path, "paper-code") == 0;
 }
 
-mkd_status mkd_describe(char **json, const char *path)
+mkd_status mkd_describe(char **json, const char *path, const mkd_limits *limits)
 {
+  mkd_limits resolved;
   mk_bytes bytes;
   mk_tensors tensors = {0};
   if (is_recipe_name(path)) return describe_recipe(json, path);
-  MK_TRY(mk_file_read(&bytes, path, UINT64_C(1) << 34));
+  MK_TRY(mk_limits_resolve(&resolved, limits));
+  MK_TRY(mk_file_read(&bytes, path, resolved.max_bytes));
   bool is_tensors = mk_safetensors_recognise(bytes.data, bytes.size);
   bool is_text = !is_tensors && bytes.size > 0 &&
                  (bytes.data[0] == '{' || bytes.data[0] == '\n' || bytes.data[0] == ' ');
@@ -192,7 +195,7 @@ mkd_status mkd_describe(char **json, const char *path)
     else if (is_tensors && mk_model_recognise(&tensors))
       status = describe_model(json, &tensors, path);
     else if (is_tensors)
-      status = describe_expert(json, path);
+      status = describe_expert(json, path, &resolved);
     else
       status =
           mk_fail(MKD_ERROR_FILE, "%s: is neither a model, an expert nor a recipe of mkd", path);

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-enum { SIDE = 32, PLANE = SIDE * SIDE, RECORD = 1 + 3 * PLANE, MAX_FILE = 1 << 30 };
+enum { SIDE = 32, PLANE = SIDE * SIDE, RECORD = 1 + 3 * PLANE };
 
 static const char *const kinds[] = {"airplane", "automobile", "bird",  "cat",  "deer",
                                     "dog",      "frog",       "horse", "ship", "truck"};
@@ -53,7 +53,7 @@ static void interleave(uint8_t planes[3 * PLANE])
 static mkd_status add_file(mkd_dataset *dataset, const char *path)
 {
   mk_bytes bytes;
-  MK_TRY(mk_gzip_read(&bytes, path, MAX_FILE));
+  MK_TRY(mk_gzip_read(&bytes, path, dataset->limits.max_bytes));
   mkd_status status;
   if (bytes.size == 0 || bytes.size % RECORD != 0) {
     status = mk_fail(MKD_ERROR_FILE,
@@ -80,7 +80,7 @@ static mkd_status add_file(mkd_dataset *dataset, const char *path)
 
 mkd_status mk_dataset_read_cifar10(mkd_dataset *dataset, const char *folder, mkd_split split)
 {
-  mk_list names = {0};
+  mk_list names = {.limit = dataset->limits.max_files};
   dataset->shape = (mkd_image){NULL, SIDE, SIDE, 3 * SIDE, MKD_RGB8};
   mkd_status status = mk_list_folder(&names, folder);
   for (size_t i = 0; status == MKD_OK && i < names.count; ++i) {

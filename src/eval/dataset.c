@@ -2,10 +2,12 @@
 #include "eval/dataset.h"
 
 #include "core/file.h"
+#include "core/limits.h"
 #include "core/memory.h"
 #include "eval/walk.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -20,11 +22,6 @@ void mkd_dataset_destroy(mkd_dataset *dataset)
   mk_free(dataset->entries);
   mk_free(dataset->pixels);
   mk_free(dataset);
-}
-
-void mkd_dataset_set_limits(mkd_dataset *dataset, const mkd_limits *limits)
-{
-  dataset->limits = limits ? *limits : mkd_limits_default();
 }
 
 size_t mkd_dataset_count(const mkd_dataset *dataset)
@@ -72,11 +69,14 @@ mkd_image_source mkd_dataset_source(const mkd_dataset *dataset)
 
 /* ---- Making one ------------------------------------------------------------------------------ */
 
-/* Room for `more` entries. */
-static mkd_status reserve(mkd_dataset *dataset, size_t more)
+/* Room for `more` entries, which come from `path`. */
+static mkd_status reserve(mkd_dataset *dataset, size_t more, const char *path)
 {
   size_t needed, capacity = dataset->capacity ? dataset->capacity : 16;
   if (!mk_add(dataset->count, more, &needed)) return mk_fail_memory(SIZE_MAX);
+  if (needed > dataset->limits.max_files)
+    return mk_fail(MKD_ERROR_DATA, "%s: there are more images than the limit of %" PRIu64, path,
+                   dataset->limits.max_files);
   if (needed <= dataset->capacity) return MKD_OK;
   while (capacity < needed) capacity = capacity <= SIZE_MAX / 2 ? 2 * capacity : needed;
   MK_TRY(mk_grow(&dataset->entries, dataset->count, capacity, sizeof *dataset->entries));
@@ -86,7 +86,7 @@ static mkd_status reserve(mkd_dataset *dataset, size_t more)
 
 mkd_status mk_dataset_add(mkd_dataset *dataset, const char *path, const char *kind, bool anomalous)
 {
-  MK_TRY(reserve(dataset, 1));
+  MK_TRY(reserve(dataset, 1, path));
   mk_dataset_entry *e = &dataset->entries[dataset->count++]; /* zero, so half of it can be freed */
   e->anomalous = anomalous;
   MK_TRY(mk_text_copy(&e->path, path));
@@ -96,7 +96,7 @@ mkd_status mk_dataset_add(mkd_dataset *dataset, const char *path, const char *ki
 mkd_status mk_dataset_add_folder(mkd_dataset *dataset, const char *folder, const char *kind,
                                  bool anomalous)
 {
-  mk_list paths = {0};
+  mk_list paths = {.limit = dataset->limits.max_files};
   mkd_status status = mk_walk_images(&paths, folder);
   for (size_t i = 0; status == MKD_OK && i < paths.count; ++i)
     status = mk_dataset_add(dataset, paths.items[i], kind, anomalous);
@@ -122,7 +122,7 @@ mkd_status mk_dataset_add_packed(mkd_dataset *dataset, const mk_packed_images *i
                      images->label_file, i, images->labels[i * images->label_step],
                      images->kind_count - 1);
   }
-  MK_TRY(reserve(dataset, images->count));
+  MK_TRY(reserve(dataset, images->count, images->file));
   MK_TRY(reserve_pixels(dataset, images->count));
   size_t size = dataset->shape.stride * (size_t)dataset->shape.height;
   for (size_t i = 0; i < images->count; ++i) {
@@ -182,14 +182,16 @@ static mkd_status read_layout(mkd_dataset *dataset, const char *folder, mkd_layo
 }
 
 mkd_status mkd_dataset_open_layout(mkd_dataset **out, const char *folder, mkd_layout layout,
-                                   mkd_split split)
+                                   mkd_split split, const mkd_limits *limits)
 {
   struct stat info;
+  mkd_limits resolved;
   if (!out || !folder) return mk_fail(MKD_ERROR_ARGUMENT, "data set: no folder given");
   if (stat(folder, &info) != 0) return mk_fail_reading(errno, folder, "cannot open");
   mkd_dataset *dataset;
+  MK_TRY(mk_limits_resolve(&resolved, limits));
   MK_TRY(mk_alloc(&dataset, 1, sizeof *dataset));
-  mkd_dataset_set_limits(dataset, NULL);
+  dataset->limits = resolved;
   mkd_status status = read_layout(dataset, folder, layout, split);
   if (status == MKD_OK && dataset->count == 0)
     status = mk_fail(MKD_ERROR_DATA,
@@ -204,7 +206,8 @@ mkd_status mkd_dataset_open_layout(mkd_dataset **out, const char *folder, mkd_la
   return MKD_OK;
 }
 
-mkd_status mkd_dataset_open(mkd_dataset **dataset, const char *folder, mkd_split split)
+mkd_status mkd_dataset_open(mkd_dataset **dataset, const char *folder, mkd_split split,
+                            const mkd_limits *limits)
 {
-  return mkd_dataset_open_layout(dataset, folder, MKD_LAYOUT_FOLDER, split);
+  return mkd_dataset_open_layout(dataset, folder, MKD_LAYOUT_FOLDER, split, limits);
 }

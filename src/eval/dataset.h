@@ -16,7 +16,7 @@ struct mkd_dataset {
    * them are alike: `shape`, whose data is NULL, tells size and format; rows are not padded. */
   uint8_t *pixels; /* [count][shape.height][shape.stride] */
   mkd_image shape;
-  mkd_limits limits; /* of images that are files */
+  mkd_limits limits; /* of the images, and of what tells them */
 };
 
 /* Appends an image file. */

@@ -54,9 +54,9 @@ static mkd_status append_category(char **text, size_t count, const char *name)
 }
 
 /* Training on all categories at once, test images and masks included, is never what is meant. */
-static mkd_status refuse_categories(const char *folder)
+static mkd_status refuse_categories(const mkd_dataset *dataset, const char *folder)
 {
-  mk_list names = {0};
+  mk_list names = {.limit = dataset->limits.max_files};
   char *found = NULL, *example = NULL;
   size_t count = 0;
   mkd_status status = mk_list_folder(&names, folder);
@@ -110,7 +110,7 @@ static mkd_status open_train(mkd_dataset *dataset, const char *folder)
                    "%s: has test images, but no train/good; put the normal images "
                    "there, or name a folder of normal images",
                    folder);
-  MK_TRY(refuse_categories(folder));
+  MK_TRY(refuse_categories(dataset, folder));
   return mk_dataset_add_folder(dataset, folder, "good", false);
 }
 
@@ -227,7 +227,7 @@ static mkd_status check_complete(const mkd_dataset *dataset)
 static mkd_status pair_masks(mkd_dataset *dataset, const char *truth, size_t skip)
 {
   name_index index = {0};
-  mk_list masks = {0};
+  mk_list masks = {.limit = dataset->limits.max_files};
   mkd_status status = index_images(&index, dataset, skip);
   if (status == MKD_OK) status = mk_walk_images(&masks, truth);
   for (size_t i = 0; status == MKD_OK && i < masks.count; ++i)

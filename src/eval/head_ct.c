@@ -113,7 +113,7 @@ static mkd_status add_images(mkd_dataset *dataset, table *t, const mk_list *path
 mkd_status mk_dataset_read_head_ct(mkd_dataset *dataset, const char *folder)
 {
   table t = {0};
-  mk_list paths = {0};
+  mk_list paths = {.limit = dataset->limits.max_files};
   mkd_status status = mk_path_join(&t.path, folder, "labels.csv");
   if (status == MKD_OK) status = mk_alloc(&t.labels, 2, MAX_ID + 1);
   if (status == MKD_OK) {

@@ -12,8 +12,7 @@ enum {
   TYPE_BYTE = 0x08,
   MAX_DIMENSIONS = 3,
   CLASSES = 10,
-  MAX_SIDE = 4096, /* pixels */
-  MAX_FILE = 1 << 30
+  MAX_SIDE = 4096 /* pixels */
 };
 
 typedef struct {
@@ -72,10 +71,11 @@ static mkd_status parse(idx_file *file, int dimensions)
   return MKD_OK;
 }
 
-static mkd_status read_file(idx_file *file, const char *folder, const char *stem, int dimensions)
+static mkd_status read_file(idx_file *file, const char *folder, const char *stem, int dimensions,
+                            uint64_t max_bytes)
 {
   MK_TRY(find_file(&file->path, folder, stem, dimensions));
-  MK_TRY(mk_gzip_read(&file->bytes, file->path, MAX_FILE));
+  MK_TRY(mk_gzip_read(&file->bytes, file->path, max_bytes));
   return parse(file, dimensions);
 }
 
@@ -106,10 +106,12 @@ mkd_status mk_dataset_read_idx(mkd_dataset *dataset, const char *folder, mkd_spl
                                const char *const *kinds)
 {
   bool train = split == MKD_SPLIT_TRAIN;
+  uint64_t max_bytes = dataset->limits.max_bytes;
   idx_file images = {0}, labels = {0};
-  mkd_status status = read_file(&images, folder, train ? "train-images" : "t10k-images", 3);
+  mkd_status status =
+      read_file(&images, folder, train ? "train-images" : "t10k-images", 3, max_bytes);
   if (status == MKD_OK)
-    status = read_file(&labels, folder, train ? "train-labels" : "t10k-labels", 1);
+    status = read_file(&labels, folder, train ? "train-labels" : "t10k-labels", 1, max_bytes);
   if (status == MKD_OK) status = add(dataset, &images, &labels, kinds);
   idx_free(&images);
   idx_free(&labels);

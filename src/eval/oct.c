@@ -28,7 +28,7 @@ static mkd_status add_classes(mkd_dataset *dataset, const char *folder, const mk
 mkd_status mk_dataset_read_oct(mkd_dataset *dataset, const char *folder, mkd_split split)
 {
   const char *name = split == MKD_SPLIT_TRAIN ? "train" : "test";
-  mk_list names = {0};
+  mk_list names = {.limit = dataset->limits.max_files};
   bool normal = false;
   char *path;
   MK_TRY(mk_path_join(&path, folder, name));

@@ -5,6 +5,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -34,6 +35,7 @@ typedef struct {
   pending *items; /* a stack: depth is bounded by MAX_DEPTH, not by recursion */
   size_t count, capacity;
   visited_set visited;
+  const char *root;
 } walk;
 
 void mk_list_free(mk_list *list)
@@ -43,9 +45,14 @@ void mk_list_free(mk_list *list)
   *list = (mk_list){0};
 }
 
-/* Takes over `text`, also when it fails. */
-static mkd_status list_take(mk_list *list, char *text)
+/* Takes over `text`, the name of something in `folder`, also when it fails. */
+static mkd_status list_take(mk_list *list, char *text, const char *folder)
 {
+  if (list->count >= list->limit) {
+    mk_free(text);
+    return mk_fail(MKD_ERROR_DATA, "%s: has more files than the limit of %" PRIu64, folder,
+                   list->limit);
+  }
   if (list->count == list->capacity) {
     size_t capacity = list->capacity ? 2 * list->capacity : 16;
     mkd_status status = mk_grow(&list->items, list->count, capacity, sizeof *list->items);
@@ -113,7 +120,7 @@ mkd_status mk_list_folder(mk_list *names, const char *folder)
     if (entry->d_name[0] == '.') continue;
     char *name;
     status = mk_text_copy(&name, entry->d_name);
-    if (status == MKD_OK) status = list_take(names, name);
+    if (status == MKD_OK) status = list_take(names, name, folder);
   }
   closedir(stream);
   if (status == MKD_OK) list_sort(names);
@@ -182,7 +189,7 @@ static mkd_status walk_entry(walk *w, mk_list *files, const char *folder, const 
   mkd_status status = mk_is_folder(&is_folder, path);
   if (status == MKD_OK && is_folder) return push_folder(w, path, depth);
   /* A broken link with the name of an image is listed: reading it says what is wrong. */
-  if (status == MKD_OK && mk_image_name(name)) return list_take(files, path);
+  if (status == MKD_OK && mk_image_name(name)) return list_take(files, path, w->root);
   mk_free(path);
   return status;
 }
@@ -194,7 +201,7 @@ static mkd_status walk_folder(walk *w, mk_list *files, const char *folder, int d
   bool is_new;
   MK_TRY(visited_add(&w->visited, &info, &is_new));
   if (!is_new) return MKD_OK;
-  mk_list names = {0};
+  mk_list names = {.limit = files->limit};
   mkd_status status = mk_list_folder(&names, folder);
   /* Pushed last to first, so that the stack yields folders in order: of two links to a folder, the
    * first is the one that counts. */
@@ -206,7 +213,7 @@ static mkd_status walk_folder(walk *w, mk_list *files, const char *folder, int d
 
 mkd_status mk_walk_images(mk_list *paths, const char *folder)
 {
-  walk w = {0};
+  walk w = {.root = folder};
   char *root;
   MK_TRY(mk_text_copy(&root, folder));
   mkd_status status = push_folder(&w, root, 0);

@@ -1,6 +1,7 @@
 #include "expert/expert.h"
 
 #include "core/json.h"
+#include "core/limits.h"
 #include "core/memory.h"
 #include "expert/architecture.h"
 #include "expert/weights.h"
@@ -13,7 +14,6 @@
 
 /* Of an expert file: what it says it is, and the version of the form. */
 static const char *const format = "mkd-expert", *const version = "2";
-static const uint64_t max_file = (uint64_t)4 << 30;
 
 void mkd_expert_destroy(mkd_expert *expert)
 {
@@ -58,12 +58,15 @@ static mkd_status build(mkd_expert *expert, const mk_tensors *tensors, const cha
   return check_finite(folded);
 }
 
-mkd_status mkd_expert_import(mkd_expert **out, const char *path, const char *arch)
+mkd_status mkd_expert_import(mkd_expert **out, const char *path, const char *arch,
+                             const mkd_limits *limits)
 {
+  mkd_limits resolved;
   mk_tensors tensors = {0};
   mkd_expert *expert;
+  MK_TRY(mk_limits_resolve(&resolved, limits));
   MK_TRY(mk_alloc(&expert, 1, sizeof *expert));
-  mkd_status status = mk_weights_read(&tensors, path, expert->sha256);
+  mkd_status status = mk_weights_read(&tensors, path, resolved.max_bytes, expert->sha256);
   if (status == MKD_OK) {
     status = build(expert, &tensors, arch);
     if (status != MKD_OK && status != MKD_ERROR_ARGUMENT) mk_fail_in(status, path);
@@ -238,11 +241,13 @@ static mkd_status check_format(const mk_tensors *tensors)
   return MKD_OK;
 }
 
-mkd_status mkd_expert_load(mkd_expert **out, const char *path)
+mkd_status mkd_expert_load(mkd_expert **out, const char *path, const mkd_limits *limits)
 {
+  mkd_limits resolved;
   mk_bytes file;
   mk_tensors tensors = {0};
-  MK_TRY(mk_file_read(&file, path, max_file));
+  MK_TRY(mk_limits_resolve(&resolved, limits));
+  MK_TRY(mk_file_read(&file, path, resolved.max_bytes));
   if (!mk_safetensors_recognise(file.data, file.size)) {
     mk_free(file.data);
     return mk_fail(MKD_ERROR_FILE,

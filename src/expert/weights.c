@@ -6,8 +6,6 @@
 
 #include <string.h>
 
-static const uint64_t max_file = (uint64_t)4 << 30;
-
 static bool starts_with(const mk_bytes *file, const char *bytes, size_t size)
 {
   return file->size >= size && memcmp(file->data, bytes, size) == 0;
@@ -68,11 +66,12 @@ static void strip_wrappers(mk_tensors *tensors)
   }
 }
 
-mkd_status mk_weights_read(mk_tensors *tensors, const char *path, char sha256[MK_SHA256_HEX])
+mkd_status mk_weights_read(mk_tensors *tensors, const char *path, uint64_t max_bytes,
+                           char sha256[MK_SHA256_HEX])
 {
   mk_bytes file;
   mk_tensors read = {0};
-  MK_TRY(mk_file_read(&file, path, max_file));
+  MK_TRY(mk_file_read(&file, path, max_bytes));
   mkd_status status;
   if (mk_safetensors_recognise(file.data, file.size)) {
     status = mk_safetensors_parse(&read, file.data, file.size, path);

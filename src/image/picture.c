@@ -1,26 +1,10 @@
 #include "image/codec.h"
 
 #include "core/file.h"
+#include "core/limits.h"
 #include "core/memory.h"
 
 #include <string.h>
-
-mkd_limits mkd_limits_default(void)
-{
-  return (mkd_limits){
-      .size = sizeof(mkd_limits), .max_pixels = UINT64_C(1) << 28, .max_bytes = UINT64_C(1) << 32};
-}
-
-static mkd_status limits_resolve(mkd_limits *resolved, const mkd_limits *limits)
-{
-  *resolved = limits ? *limits : mkd_limits_default();
-  if (resolved->size != sizeof *resolved)
-    return mk_fail(MKD_ERROR_ARGUMENT,
-                   "limits: size is %zu, must be %zu; start from "
-                   "mkd_limits_default()",
-                   resolved->size, sizeof *resolved);
-  return MKD_OK;
-}
 
 static bool starts_with(const mk_encoded *file, const void *magic, size_t length)
 {
@@ -75,7 +59,7 @@ mkd_status mkd_picture_decode(mkd_picture **picture, const void *bytes, size_t s
                               const char *name, const mkd_limits *limits)
 {
   mkd_limits resolved;
-  MK_TRY(limits_resolve(&resolved, limits));
+  MK_TRY(mk_limits_resolve(&resolved, limits));
   if (size > resolved.max_bytes)
     return mk_fail(MKD_ERROR_FILE, "%s: has %zu bytes, more than the limit of %llu", name, size,
                    (unsigned long long)resolved.max_bytes);
@@ -85,7 +69,7 @@ mkd_status mkd_picture_decode(mkd_picture **picture, const void *bytes, size_t s
 mkd_status mkd_picture_load(mkd_picture **picture, const char *path, const mkd_limits *limits)
 {
   mkd_limits resolved;
-  MK_TRY(limits_resolve(&resolved, limits));
+  MK_TRY(mk_limits_resolve(&resolved, limits));
   mk_bytes bytes;
   MK_TRY(mk_file_read(&bytes, path, resolved.max_bytes));
   mkd_status status = decode(picture, &(mk_encoded){bytes.data, bytes.size, path, &resolved});

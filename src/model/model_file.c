@@ -2,6 +2,7 @@
 
 #include "core/download.h"
 #include "core/json.h"
+#include "core/limits.h"
 #include "core/memory.h"
 #include "nn/exec.h"
 #include "nn/graph_tensors.h"
@@ -10,7 +11,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static const uint64_t file_limit = UINT64_C(1) << 34;
 enum { MAX_HELD_OUT = 10000000 };
 
 static const char *const localize_names[] = {"",         "none",       "discrepancy",
@@ -418,11 +418,13 @@ static mkd_status fail_other(const mk_bytes *file, const char *path)
   return mk_fail(MKD_ERROR_FILE, "%s: is not a model of mkd; 'mkd train' makes one", path);
 }
 
-mkd_status mkd_detector_load(mkd_detector **detector, const char *path)
+mkd_status mkd_detector_load(mkd_detector **detector, const char *path, const mkd_limits *limits)
 {
+  mkd_limits resolved;
   mk_bytes bytes;
   mk_tensors tensors = {0};
-  MK_TRY(mk_file_read(&bytes, path, file_limit));
+  MK_TRY(mk_limits_resolve(&resolved, limits));
+  MK_TRY(mk_file_read(&bytes, path, resolved.max_bytes));
   mkd_status status = mk_safetensors_recognise(bytes.data, bytes.size)
                           ? mk_safetensors_take(&tensors, &bytes, path)
                           : fail_other(&bytes, path);

@@ -9,7 +9,7 @@
 static void open_layout(mkd_layout layout, mkd_split split)
 {
   mkd_dataset *dataset;
-  if (mkd_dataset_open_layout(&dataset, scratch_folder(), layout, split) != MKD_OK) return;
+  if (mkd_dataset_open_layout(&dataset, scratch_folder(), layout, split, NULL) != MKD_OK) return;
   for (size_t i = 0; i < mkd_dataset_count(dataset); ++i) {
     if (!mkd_dataset_get(dataset, i).path) abort();
   }

@@ -24,7 +24,7 @@ static void score(const mkd_detector *detector)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
   mkd_detector *detector;
-  if (mkd_detector_load(&detector, file_with(data, size)) != MKD_OK) return 0;
+  if (mkd_detector_load(&detector, file_with(data, size), NULL) != MKD_OK) return 0;
   if (detector->input.width <= 64 && detector->input.height <= 64) score(detector);
   mkd_detector_destroy(detector);
   return 0;

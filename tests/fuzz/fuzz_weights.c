@@ -6,6 +6,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
   mkd_expert *expert;
-  if (mkd_expert_import(&expert, file_with(data, size), NULL) == MKD_OK) mkd_expert_destroy(expert);
+  if (mkd_expert_import(&expert, file_with(data, size), NULL, NULL) == MKD_OK)
+    mkd_expert_destroy(expert);
   return 0;
 }

@@ -83,7 +83,7 @@ def training_cases():
     )
 
     says = "parts/0.png: has 24 x 16 pixels, more than the limit of 300"
-    yield trained("images larger than allowed", pictures(6), 3, says, "--max-pixels", "300")
+    yield trained("images larger than allowed", pictures(6), 3, says, "--limit", "pixels=300")
 
     def missing(folder, world):
         return world.training("nowhere", "out.mkd")

@@ -111,8 +111,8 @@ def cases():
         small.pgm(37, 53, grey * 37 * 53),
         1,
         says,
-        "--max-pixels",
-        "1000",
+        "--limit",
+        "pixels=1000",
     )
 
     def missing(folder, world):

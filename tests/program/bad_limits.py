@@ -1,4 +1,5 @@
-"""Files beyond a limit, which is checked before memory is taken: most are sparse, of one byte more."""
+"""Files beyond a limit, which is checked before memory is taken: those of the defaults are sparse, of
+one byte more."""
 
 import pathlib
 
@@ -31,13 +32,13 @@ def reproducing(data_set, world):
     return ["reproduce", data_set, "--data", "data", "--expert", world.expert, "-q"]
 
 
-def file_cases():
+def default_cases():
     yield beyond("an image", "a.png", 1 << 32, 1, lambda w: ["score", w.model, "a.png"])
     importing = ["import", "weights", "-o", "expert", "--arch", "vgg11"]
     yield beyond("weights", "weights", 1 << 32, 3, lambda w: importing)
     yield beyond("an expert", "expert", 1 << 32, 3, lambda w: training(w, w.recipe, "expert"))
-    yield beyond("a model", "model", 1 << 34, 3, lambda w: ["score", "model", w.image])
-    yield beyond("any file, info", "model", 1 << 34, 3, lambda w: ["info", "model"])
+    yield beyond("a model", "model", 1 << 32, 3, lambda w: ["score", "model", w.image])
+    yield beyond("any file, info", "model", 1 << 32, 3, lambda w: ["info", "model"])
     yield beyond(
         "a checkpoint", "out.ckpt", 1 << 34, 3, lambda w: w.training(w.data, "out", "--resume")
     )
@@ -50,20 +51,20 @@ def file_cases():
             "t10k-images-idx3",
             "t10k-labels-idx1",
         ]:
-            sparse(folder / f"data/{part}-ubyte", (1 << 30) + 1)
+            sparse(folder / f"data/{part}-ubyte", (1 << 32) + 1)
         return reproducing("mnist", world)
 
-    says = "more than the limit of 1073741824"
+    says = "more than the limit of 4294967296"
     yield Case(
-        "limit: bytes of IDX", idx, 3, f"train-images-idx3-ubyte: has 1073741825 bytes, {says}"
+        "limit: bytes of IDX", idx, 3, f"train-images-idx3-ubyte: has 4294967297 bytes, {says}"
     )
 
     def cifar(folder, world):
-        sparse(folder / "data/data_batch_1.bin", (1 << 30) + 1)
+        sparse(folder / "data/data_batch_1.bin", (1 << 32) + 1)
         sparse(folder / "data/test_batch.bin", 3073)
         return reproducing("cifar-10", world)
 
-    yield Case("limit: bytes of CIFAR-10", cifar, 3, f"batch_1.bin: has 1073741825 bytes, {says}")
+    yield Case("limit: bytes of CIFAR-10", cifar, 3, f"batch_1.bin: has 4294967297 bytes, {says}")
 
     def labels(folder, world):
         sparse(folder / "data/labels.csv", (1 << 20) + 1)
@@ -72,6 +73,45 @@ def file_cases():
 
     says = "labels.csv: has 1048577 bytes, more than the limit of 1048576"
     yield Case("limit: bytes of labels", labels, 3, says)
+
+
+def set_cases():
+    """Limits that the user sets, for each verb and what it reads."""
+    few_bytes, few_pixels = ["--limit", "bytes=10"], ["--limit", "pixels=9"]
+    few_files = ["--limit", "files=1"]
+    bytes_say, pixels_say = "bytes, more than the limit of 10", "more than the limit of 9"
+    files_say = "files than the limit of 1"
+
+    def case(name, status, says, arguments):
+        return Case(f"--limit: {name}", lambda folder, world: arguments(world), status, says)
+
+    yield case("model, score", 3, bytes_say, lambda w: ["score", w.model, w.image, *few_bytes])
+    yield case("image, score", 1, pixels_say, lambda w: ["score", w.model, w.image, *few_pixels])
+    yield case("folder, score", 1, files_say, lambda w: ["score", w.model, w.data, *few_files])
+    yield case("model, eval", 3, bytes_say, lambda w: ["eval", w.model, w.data, *few_bytes])
+    yield case("folder, eval", 3, files_say, lambda w: ["eval", w.model, w.data, *few_files])
+    calibrate = ["calibrate", "-o", "out"]
+    yield case(
+        "model, calibrate", 3, bytes_say, lambda w: [*calibrate, w.model, w.data, *few_bytes]
+    )
+    yield case(
+        "images, calibrate", 3, pixels_say, lambda w: [*calibrate, w.model, w.data, *few_pixels]
+    )
+    yield case("folder, train", 3, files_say, lambda w: w.training(w.data, "out", *few_files))
+    yield case("images, train", 3, pixels_say, lambda w: w.training(w.data, "out", *few_pixels))
+    yield case("expert, train", 3, bytes_say, lambda w: w.training(w.data, "out", *few_bytes))
+    importing = ["import", "-o", "out"]
+    yield case("weights, import", 3, bytes_say, lambda w: [*importing, w.expert, *few_bytes])
+    yield case("model, info", 3, bytes_say, lambda w: ["info", w.model, *few_bytes])
+    yield case("model, bench", 3, bytes_say, lambda w: ["bench", w.model, w.image, *few_bytes])
+    yield case("image, bench", 3, pixels_say, lambda w: ["bench", w.model, w.image, *few_pixels])
+    reproduce = ["reproduce", "mvtec", "-q"]
+    yield case(
+        "folder, reproduce",
+        3,
+        files_say,
+        lambda w: [*reproduce, "--data", w.data, "--expert", w.expert, *few_files],
+    )
 
 
 def count_cases():
@@ -90,5 +130,6 @@ def count_cases():
 
 
 def cases():
-    yield from file_cases()
+    yield from default_cases()
+    yield from set_cases()
     yield from count_cases()

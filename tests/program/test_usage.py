@@ -49,6 +49,8 @@ WRONG = [
     (["train", "data", "-o", "m", "--cache-mem", "2X"], "2X"),
     (["train", "data", "-o", "m", "--cache-mem", "2GB"], "2GB"),
     (["train", "data", "-o", "m", "--cache-mem", "99999999999T"], "--cache-mem"),
+    (["train", "data", "-o", "m", "--limit", "pixels=0"], "pixels=N, bytes=N or files=N"),
+    (["train", "data", "-o", "m", "--limit", "pixels=1K "], "from 1 to 1T"),
     (["train", "data", "-o", "m", "--set", "epochs"], "key=value"),
     (["train", "data", "-o", "m", "--epochs", "2", "--set", "epochs=3"], "epochs"),
     (["train", "data", "-o", "m", "--size", "64", "--size", "32"], "input_width"),

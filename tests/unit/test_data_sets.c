@@ -18,7 +18,7 @@
 static mkd_dataset *open_ok(const char *folder, mkd_layout layout, mkd_split split)
 {
   mkd_dataset *dataset = NULL;
-  if (mkd_dataset_open_layout(&dataset, folder, layout, split) != MKD_OK)
+  if (mkd_dataset_open_layout(&dataset, folder, layout, split, NULL) != MKD_OK)
     fail_msg("%s", mkd_last_error());
   return dataset;
 }
@@ -27,7 +27,7 @@ static void assert_error(const char *folder, mkd_layout layout, mkd_split split,
                          const char *part)
 {
   mkd_dataset *dataset = NULL;
-  assert_int_equal(mkd_dataset_open_layout(&dataset, folder, layout, split), status);
+  assert_int_equal(mkd_dataset_open_layout(&dataset, folder, layout, split, NULL), status);
   assert_null(dataset);
   if (!strstr(mkd_last_error(), part))
     fail_msg("\"%s\" does not contain \"%s\"", mkd_last_error(), part);
@@ -230,7 +230,7 @@ static void assert_refused_when_cut(const char *path, const char *folder, mkd_la
     bytes.data[i] ^= (uint8_t)(1 << i % 8);
     make_file(path, bytes.data, bytes.size);
     mkd_dataset *dataset = NULL;
-    (void)mkd_dataset_open_layout(&dataset, folder, layout, split);
+    (void)mkd_dataset_open_layout(&dataset, folder, layout, split, NULL);
     mkd_dataset_destroy(dataset);
     bytes.data[i] = before;
   }
@@ -274,8 +274,8 @@ static void headers_that_lie(void **state)
   for (size_t i = 0; i < sizeof images / sizeof *images; ++i) {
     make_file("d/train-images-idx3-ubyte", images[i], 16);
     mkd_dataset *dataset = NULL;
-    assert_int_not_equal(mkd_dataset_open_layout(&dataset, "d", MKD_LAYOUT_MNIST, MKD_SPLIT_TRAIN),
-                         MKD_OK);
+    assert_int_not_equal(
+        mkd_dataset_open_layout(&dataset, "d", MKD_LAYOUT_MNIST, MKD_SPLIT_TRAIN, NULL), MKD_OK);
   }
   make_file("d/train-images-idx3-ubyte", "\0\0\x08\3\0\0\0\1\0\0\0\1\0\0\0\1x", 17);
   make_file("d/train-labels-idx1-ubyte", "\0\0\x08\1\0\0\0\1\x0a", 9);

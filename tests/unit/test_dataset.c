@@ -11,14 +11,14 @@
 static mkd_dataset *open_ok(const char *folder, mkd_split split)
 {
   mkd_dataset *dataset = NULL;
-  if (mkd_dataset_open(&dataset, folder, split) != MKD_OK) fail_msg("%s", mkd_last_error());
+  if (mkd_dataset_open(&dataset, folder, split, NULL) != MKD_OK) fail_msg("%s", mkd_last_error());
   return dataset;
 }
 
 static void assert_error(const char *folder, mkd_split split, mkd_status status, const char *part)
 {
   mkd_dataset *dataset = NULL;
-  assert_int_equal(mkd_dataset_open(&dataset, folder, split), status);
+  assert_int_equal(mkd_dataset_open(&dataset, folder, split, NULL), status);
   assert_null(dataset);
   if (!strstr(mkd_last_error(), part))
     fail_msg("\"%s\" does not contain \"%s\"", mkd_last_error(), part);
@@ -148,13 +148,56 @@ static void nothing_to_find(void **state)
   assert_error("absent", MKD_SPLIT_ALL, MKD_ERROR_FILE, "absent: ");
   assert_error("d", (mkd_split)7, MKD_ERROR_ARGUMENT, "split 7");
   mkd_dataset *dataset = NULL;
-  assert_int_equal(mkd_dataset_open(&dataset, NULL, MKD_SPLIT_ALL), MKD_ERROR_ARGUMENT);
+  assert_int_equal(mkd_dataset_open(&dataset, NULL, MKD_SPLIT_ALL, NULL), MKD_ERROR_ARGUMENT);
   if (geteuid() != 0) {
     make("d/locked/1.png");
     assert_int_equal(chmod("d/locked", 0), 0);
     assert_error("d", MKD_SPLIT_ALL, MKD_ERROR_FILE, "d/locked: ");
     assert_int_equal(chmod("d/locked", 0700), 0);
   }
+}
+
+static void assert_beyond(const char *folder, mkd_layout layout, mkd_split split, uint64_t files,
+                          const char *part)
+{
+  mkd_dataset *dataset = NULL;
+  mkd_limits limits = mkd_limits_default();
+  limits.max_files = files;
+  assert_int_equal(mkd_dataset_open_layout(&dataset, folder, layout, split, &limits), MKD_OK);
+  mkd_dataset_destroy(dataset);
+  dataset = NULL;
+  limits.max_files = files - 1;
+  assert_int_equal(mkd_dataset_open_layout(&dataset, folder, layout, split, &limits),
+                   MKD_ERROR_DATA);
+  assert_null(dataset);
+  if (!strstr(mkd_last_error(), part))
+    fail_msg("\"%s\" does not contain \"%s\"", mkd_last_error(), part);
+}
+
+static void files_are_limited(void **state)
+{
+  (void)state;
+  make("d/a/1.png");
+  make("d/a/2.png");
+  make("d/b/3.png");
+  assert_beyond("d", MKD_LAYOUT_FOLDER, MKD_SPLIT_ALL, 3, "d: has more files than the limit of 2");
+  make("d/b/1.txt");
+  make("d/b/2.txt");
+  make("d/b/3.txt");
+  assert_beyond("d", MKD_LAYOUT_FOLDER, MKD_SPLIT_ALL, 4,
+                "d/b: has more files than the limit of 3");
+  make("oct/test/DRUSEN/1.png");
+  make("oct/test/DRUSEN/2.png");
+  make("oct/test/NORMAL/3.png");
+  assert_beyond("oct", MKD_LAYOUT_OCT, MKD_SPLIT_TEST, 3,
+                "NORMAL/3.png: there are more images than the limit of 2");
+  make("brain/no/1.png");
+  make("brain/yes/2.png");
+  assert_beyond("brain", MKD_LAYOUT_BRAIN_MRI, MKD_SPLIT_ALL, 2,
+                "yes/2.png: there are more images than the limit of 1");
+  mkd_limits other = {.size = 3};
+  mkd_dataset *dataset;
+  assert_int_equal(mkd_dataset_open(&dataset, "d", MKD_SPLIT_ALL, &other), MKD_ERROR_ARGUMENT);
 }
 
 static void one_file(void **state)
@@ -362,6 +405,7 @@ int main(void)
       IN_FOLDER(depth_is_bounded),
       IN_FOLDER(many_folders_and_files),
       IN_FOLDER(nothing_to_find),
+      IN_FOLDER(files_are_limited),
       IN_FOLDER(one_file),
       IN_FOLDER(mvtec_layout),
       IN_FOLDER(masks_may_be_absent),

@@ -84,10 +84,10 @@ static void data_set_is_complete_and_repeatable(void **state)
   assert_holds(inside("a/ground_truth/stain/009_mask.png"), MK_FABRIC_STAIN, 5, 139);
 
   mkd_dataset *dataset;
-  assert_int_equal(mkd_dataset_open(&dataset, inside("a"), MKD_SPLIT_TRAIN), MKD_OK);
+  assert_int_equal(mkd_dataset_open(&dataset, inside("a"), MKD_SPLIT_TRAIN, NULL), MKD_OK);
   assert_int_equal(mkd_dataset_count(dataset), 80);
   mkd_dataset_destroy(dataset);
-  assert_int_equal(mkd_dataset_open(&dataset, inside("a"), MKD_SPLIT_TEST), MKD_OK);
+  assert_int_equal(mkd_dataset_open(&dataset, inside("a"), MKD_SPLIT_TEST, NULL), MKD_OK);
   assert_int_equal(mkd_dataset_count(dataset), 60);
   int anomalous = 0;
   for (size_t i = 0; i < 60; ++i) {

@@ -323,7 +323,7 @@ static void an_expert_goes_to_a_file_and_back(void **state)
   close(mkstemp(path));
   mkd_expert *expert = small_expert(), *loaded;
   assert_int_equal(mkd_expert_save(expert, path), MKD_OK);
-  if (mkd_expert_load(&loaded, path) != MKD_OK) fail_msg("%s", mkd_last_error());
+  if (mkd_expert_load(&loaded, path, NULL) != MKD_OK) fail_msg("%s", mkd_last_error());
   assert_string_equal(loaded->arch, expert->arch);
   assert_string_equal(loaded->sha256, expert->sha256);
   assert_int_equal(loaded->input_size, 224);
@@ -339,13 +339,14 @@ static void an_expert_goes_to_a_file_and_back(void **state)
   }
   mkd_expert_destroy(loaded);
   mkd_expert_destroy(expert);
-  assert_int_equal(mkd_expert_import(&loaded, path, NULL), MKD_ERROR_FILE);
+  assert_int_equal(mkd_expert_import(&loaded, path, NULL, NULL), MKD_ERROR_FILE);
   assert_non_null(strstr(mkd_last_error(), "is an expert file already"));
   unlink(path);
-  assert_int_equal(mkd_expert_load(&loaded, path), MKD_ERROR_FILE);
-  assert_int_equal(mkd_expert_load(&loaded, FIXTURES "/reference.safetensors"), MKD_ERROR_FILE);
+  assert_int_equal(mkd_expert_load(&loaded, path, NULL), MKD_ERROR_FILE);
+  assert_int_equal(mkd_expert_load(&loaded, FIXTURES "/reference.safetensors", NULL),
+                   MKD_ERROR_FILE);
   assert_non_null(strstr(mkd_last_error(), "mkd import"));
-  assert_int_equal(mkd_expert_load(&loaded, FIXTURES "/weights/zip2.pth"), MKD_ERROR_FILE);
+  assert_int_equal(mkd_expert_load(&loaded, FIXTURES "/weights/zip2.pth", NULL), MKD_ERROR_FILE);
   assert_non_null(strstr(mkd_last_error(), "mkd import"));
 }
 

@@ -164,8 +164,8 @@ static void compare_all(const char *weights, const char *arch, const char *exper
   assert_int_equal(mk_file_read(&file, path, 1 << 20), MKD_OK);
   assert_int_equal(mk_safetensors_parse(&expected, file.data, file.size, path), MKD_OK);
   mk_free(file.data);
-  if (mkd_expert_import(&expert, weights, NULL) != MKD_OK &&
-      mkd_expert_load(&expert, weights) != MKD_OK)
+  if (mkd_expert_import(&expert, weights, NULL, NULL) != MKD_OK &&
+      mkd_expert_load(&expert, weights, NULL) != MKD_OK)
     fail_msg("%s", mkd_last_error());
   assert_string_equal(expert->arch, arch);
   for (int i = 0; i < 3; ++i) {

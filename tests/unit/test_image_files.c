@@ -151,7 +151,8 @@ static void bad_files_are_refused_with_a_reason(void **state)
  * when it is refused. */
 static mkd_picture *decode_copy(const uint8_t *data, size_t size)
 {
-  const mkd_limits limits = {sizeof limits, 1 << 16, 1 << 20};
+  const mkd_limits limits = {
+      .size = sizeof limits, .max_pixels = 1 << 16, .max_bytes = 1 << 20, .max_files = 1};
   uint8_t *copy = malloc(size ? size : 1);
   assert_non_null(copy);
   memcpy(copy, data, size);
@@ -265,7 +266,8 @@ static void limits_hold_for_every_type(void **state)
 static void pictures_too_large_for_memory_are_an_error(void **state)
 {
   (void)state;
-  const mkd_limits limits = {sizeof limits, UINT64_MAX, UINT64_MAX};
+  mkd_limits limits = mkd_limits_default();
+  limits.max_pixels = UINT64_MAX;
   mkd_picture *picture;
   assert_int_equal(mk_picture_create(&picture, UINT64_MAX, 2, MKD_GREY8, &limits, "x"),
                    MKD_ERROR_FILE);

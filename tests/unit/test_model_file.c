@@ -59,19 +59,19 @@ static void assert_refused(const char *text)
 {
   mkd_detector *detector = NULL;
   char *json = NULL;
-  mkd_status status = mkd_detector_load(&detector, path);
+  mkd_status status = mkd_detector_load(&detector, path, NULL);
   if (status != MKD_ERROR_FILE) fail_msg("%s: status %d", text, (int)status);
   assert_null(detector);
   if (!strstr(mkd_last_error(), path)) fail_msg("'%s' lacks the path", mkd_last_error());
   if (!strstr(mkd_last_error(), text)) fail_msg("'%s' lacks '%s'", mkd_last_error(), text);
-  assert_int_equal(mkd_describe(&json, path), MKD_ERROR_FILE);
+  assert_int_equal(mkd_describe(&json, path, NULL), MKD_ERROR_FILE);
   assert_null(json);
 }
 
 static void assert_loads(void)
 {
   mkd_detector *detector;
-  if (mkd_detector_load(&detector, path) != MKD_OK) fail_msg("%s", mkd_last_error());
+  if (mkd_detector_load(&detector, path, NULL) != MKD_OK) fail_msg("%s", mkd_last_error());
   mkd_detector_destroy(detector);
 }
 
@@ -114,7 +114,7 @@ static void good_models_load(void **state)
   mk_free(again.data);
   assert_loads();
   char *json;
-  assert_int_equal(mkd_describe(&json, path), MKD_OK);
+  assert_int_equal(mkd_describe(&json, path, NULL), MKD_OK);
   json_t *object = json_loads(json, JSON_REJECT_DUPLICATES, NULL);
   assert_string_equal(json_string_value(json_object_get(object, "kind")), "model");
   assert_string_equal(json_string_value(json_object_get(object, "expert")), "tiny");
@@ -149,7 +149,7 @@ static void changed_bytes_do_no_harm(void **state)
     assert_int_equal(mk_file_write(path, model.data, model.size), MKD_OK);
     model.data[i] = kept;
     mkd_detector *detector = NULL;
-    mkd_status status = mkd_detector_load(&detector, path);
+    mkd_status status = mkd_detector_load(&detector, path, NULL);
     if (status != MKD_OK && status != MKD_ERROR_FILE)
       fail_msg("byte %zu: status %d: %s", i, (int)status, mkd_last_error());
     if (status == MKD_OK) {
@@ -173,14 +173,14 @@ static void other_files_are_refused(void **state)
   assert_int_equal(mk_file_write(path, "some text", 9), MKD_OK);
   assert_refused("");
   mkd_detector *detector;
-  assert_int_equal(mkd_detector_load(&detector, path), MKD_ERROR_FILE);
+  assert_int_equal(mkd_detector_load(&detector, path, NULL), MKD_ERROR_FILE);
   assert_non_null(strstr(mkd_last_error(), "is not a model of mkd; 'mkd train' makes one"));
   mkd_expert *expert = tiny_expert();
   assert_int_equal(mkd_expert_save(expert, path), MKD_OK);
   mkd_expert_destroy(expert);
-  assert_int_equal(mkd_detector_load(&detector, path), MKD_ERROR_FILE);
+  assert_int_equal(mkd_detector_load(&detector, path, NULL), MKD_ERROR_FILE);
   assert_non_null(strstr(mkd_last_error(), "is not a model of mkd"));
-  assert_int_equal(mkd_detector_load(&detector, folder), MKD_ERROR_FILE);
+  assert_int_equal(mkd_detector_load(&detector, folder, NULL), MKD_ERROR_FILE);
 }
 
 /* ---- Metadata -------------------------------------------------------------------------------- */
@@ -319,11 +319,11 @@ static void members_have_ranges(void **state)
     mkd_detector *detector;
     if (strcmp(wrong[i][1], "critical_points") == 0 && i == 0) {
       /* Fewer points than the networks have are not wrong by themselves: the calibration is. */
-      assert_int_equal(mkd_detector_load(&detector, path), MKD_ERROR_FILE);
+      assert_int_equal(mkd_detector_load(&detector, path, NULL), MKD_ERROR_FILE);
       assert_refused("square_mean");
       continue;
     }
-    if (mkd_detector_load(&detector, path) == MKD_OK)
+    if (mkd_detector_load(&detector, path, NULL) == MKD_OK)
       fail_msg("%s = %s is accepted", wrong[i][1], wrong[i][2]);
     assert_refused("");
   }

@@ -144,7 +144,7 @@ static mkd_status train_and_save(void)
   mkd_detector *detector = NULL;
   tiny_images images = tiny_images_of(2, 7000);
   unlink(checkpoint_path);
-  mkd_status status = mkd_expert_load(&expert, expert_path);
+  mkd_status status = mkd_expert_load(&expert, expert_path, NULL);
   if (status == MKD_OK) status = train(&detector, expert, &images, true);
   if (status == MKD_CANCELLED) status = train(&detector, expert, &images, false);
   if (status == MKD_OK) status = mkd_detector_save(detector, model_path);
@@ -162,7 +162,7 @@ static mkd_status load_and_score(void)
 {
   mkd_detector *detector = NULL, *calibrated = NULL;
   tiny_images images = tiny_images_of(2, 8000);
-  mkd_status status = mkd_detector_load(&detector, model_path);
+  mkd_status status = mkd_detector_load(&detector, model_path, NULL);
   if (status == MKD_OK)
     status = mkd_detector_calibrate(&calibrated, detector, tiny_source(&images), NULL);
   if (status == MKD_OK) status = score(calibrated, MKD_LOCALIZE_RECIPE);
@@ -176,7 +176,7 @@ static mkd_status load_and_score(void)
 static mkd_status load_and_score_features(void)
 {
   mkd_detector *detector = NULL;
-  mkd_status status = mkd_detector_load(&detector, model_path);
+  mkd_status status = mkd_detector_load(&detector, model_path, NULL);
   if (status == MKD_OK) status = score_features(detector);
   mkd_detector_destroy(detector);
   return status;
@@ -187,7 +187,7 @@ static mkd_status describe(void)
   const char *const paths[] = {model_path, expert_path, "default"};
   for (size_t i = 0; i < sizeof paths / sizeof *paths; ++i) {
     char *json = NULL;
-    mkd_status status = mkd_describe(&json, paths[i]);
+    mkd_status status = mkd_describe(&json, paths[i], NULL);
     if (status != MKD_OK) return status;
     mk_sha256(outcome, json, strlen(json));
     mkd_text_free(json);
@@ -297,7 +297,7 @@ static void assert_settles(const char *tile_width)
   mkd_detector *detector;
   tiles = tile_width;
   assert_int_equal(train_and_save(), MKD_OK);
-  assert_int_equal(mkd_detector_load(&detector, model_path), MKD_OK);
+  assert_int_equal(mkd_detector_load(&detector, model_path, NULL), MKD_OK);
   for (mkd_localize localize = MKD_LOCALIZE_NONE; localize <= MKD_LOCALIZE_GBP; ++localize) {
     mkd_session_options options = mkd_session_options_default();
     options.localize = localize;

@@ -197,7 +197,7 @@ static void save(const mkd_detector *detector, char hex[MK_SHA256_HEX], mkd_dete
   close(mkstemp(path));
   assert_ok(mkd_detector_save(detector, path));
   assert_ok(mk_file_read(&bytes, path, 1 << 24));
-  assert_ok(mkd_detector_load(loaded, path));
+  assert_ok(mkd_detector_load(loaded, path, NULL));
   mk_sha256(hex, bytes.data, bytes.size);
   mk_free(bytes.data);
   unlink(path);

@@ -212,7 +212,7 @@ static void saved_models_score_the_same(void **state)
     j.images.width = 50; /* the input is made from other sizes */
     mkd_detector *detector = train(&j), *loaded;
     mk_bytes first = bytes_of(detector);
-    if (mkd_detector_load(&loaded, model_path) != MKD_OK) fail_msg("%s", mkd_last_error());
+    if (mkd_detector_load(&loaded, model_path, NULL) != MKD_OK) fail_msg("%s", mkd_last_error());
     assert_scores_equal(detector, loaded);
     mk_bytes second = bytes_of(loaded);
     assert_true(same(first, second));
@@ -420,7 +420,7 @@ static void images_without_contrast_work(void **state)
     score(detector, results);
     mk_bytes bytes = bytes_of(detector);
     mk_free(bytes.data);
-    if (mkd_detector_load(&loaded, model_path) != MKD_OK) fail_msg("%s", mkd_last_error());
+    if (mkd_detector_load(&loaded, model_path, NULL) != MKD_OK) fail_msg("%s", mkd_last_error());
     assert_scores_equal(detector, loaded);
     mkd_detector_destroy(detector);
     mkd_detector_destroy(loaded);

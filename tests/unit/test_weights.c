@@ -44,11 +44,12 @@ static void every_form_of_torch_save_is_read(void **state)
   };
   mk_tensors expected = {0}, read = {0};
   char digest[MK_SHA256_HEX], path[512];
-  assert_int_equal(mk_weights_read(&expected, WEIGHTS "expected.safetensors", digest), MKD_OK);
+  assert_int_equal(mk_weights_read(&expected, WEIGHTS "expected.safetensors", SIZE_MAX, digest),
+                   MKD_OK);
   assert_int_equal(expected.count, 11);
   for (size_t i = 0; i < sizeof files / sizeof *files; ++i) {
     snprintf(path, sizeof path, "%s%s", WEIGHTS, files[i]);
-    if (mk_weights_read(&read, path, NULL) != MKD_OK) fail_msg("%s", mkd_last_error());
+    if (mk_weights_read(&read, path, SIZE_MAX, NULL) != MKD_OK) fail_msg("%s", mkd_last_error());
     assert_same_tensors(&read, &expected);
     mk_tensors_free(&read);
   }
@@ -64,7 +65,7 @@ static void names_of_nested_dictionaries_are_dotted(void **state)
 {
   (void)state;
   mk_tensors read = {0};
-  assert_int_equal(mk_weights_read(&read, WEIGHTS "dotted.pth", NULL), MKD_OK);
+  assert_int_equal(mk_weights_read(&read, WEIGHTS "dotted.pth", SIZE_MAX, NULL), MKD_OK);
   assert_int_equal(read.count, 2);
   assert_non_null(mk_tensors_find(&read, "outer.a"));
   assert_int_equal(mk_tensors_find(&read, "outer.7.b")->count, 3);
@@ -75,7 +76,7 @@ static void parts_of_storages_are_read(void **state)
 {
   (void)state;
   mk_tensors read = {0};
-  assert_int_equal(mk_weights_read(&read, WEIGHTS "parts.pth", NULL), MKD_OK);
+  assert_int_equal(mk_weights_read(&read, WEIGHTS "parts.pth", SIZE_MAX, NULL), MKD_OK);
   const mk_tensor *a = mk_tensors_find(&read, "a"), *b = mk_tensors_find(&read, "b");
   assert_memory_equal(a->data, ((float[]){0, 1}), 8);
   assert_memory_equal(b->data, ((float[]){3, 4, 5}), 12);
@@ -85,7 +86,7 @@ static void parts_of_storages_are_read(void **state)
 static void refused(const char *path, const char *text)
 {
   mk_tensors read = {0};
-  assert_int_equal(mk_weights_read(&read, path, NULL), MKD_ERROR_FILE);
+  assert_int_equal(mk_weights_read(&read, path, SIZE_MAX, NULL), MKD_ERROR_FILE);
   assert_null(read.tensors);
   if (!strstr(mkd_last_error(), text) || strncmp(mkd_last_error(), path, strlen(path)) != 0)
     fail_msg("'%s' should be in '%s'", text, mkd_last_error());
