@@ -413,6 +413,11 @@ MKD_API bool mkd_features_match(const mkd_features *features, const mkd_detector
 MKD_API mkd_status mkd_features_score(const mkd_features *features, const mkd_detector *detector,
                                       int threads, double *scores);
 
+/* ---- Files of results ------------------------------------------------------------------------ */
+
+/* Writes a file as all others are written: it is complete, or `path` is as it was before. */
+MKD_API mkd_status mkd_file_save(const char *path, const void *data, size_t size);
+
 /* ---- Pictures of results --------------------------------------------------------------------- */
 
 /* 32-bit float TIFF, one channel. */

@@ -3,11 +3,9 @@
 #include "cli.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <libgen.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -50,43 +48,6 @@ mkd_status destination_open(destination *to, const char *path)
   return to->file ? MKD_OK : refuse_write(errno, path, "cannot write");
 }
 
-static bool write_all(int descriptor, const char *text, size_t size)
-{
-  while (size > 0) {
-    ssize_t n = write(descriptor, text, size);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return false;
-    text += n;
-    size -= (size_t)n;
-  }
-  return true;
-}
-
-/* Returns 0, or errno; then there is no such file. */
-static int write_new(const char *path, const char *text, size_t size)
-{
-  int descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-  if (descriptor < 0) return errno;
-  int error = write_all(descriptor, text, size) && fsync(descriptor) == 0 ? 0 : errno;
-  if (close(descriptor) != 0 && !error) error = errno;
-  if (error) unlink(path);
-  return error;
-}
-
-static mkd_status put(const destination *to)
-{
-  uint64_t random = 0;
-  if (getrandom(&random, sizeof random, 0) < 0) random = (uint64_t)getpid();
-  char *temporary = text_format("%s.%016llx.tmp", to->path, (unsigned long long)random);
-  int error = write_new(temporary, to->text, to->size);
-  if (!error && rename(temporary, to->path) != 0) {
-    error = errno;
-    unlink(temporary);
-  }
-  free(temporary);
-  return error ? refuse_write(error, to->path, "cannot write") : MKD_OK;
-}
-
 mkd_status destination_close(destination *to, mkd_status status)
 {
   errno = 0;
@@ -94,7 +55,7 @@ mkd_status destination_close(destination *to, mkd_status status)
   int error = errno ? errno : ENOMEM; /* memory is all that it can have lacked before */
   fclose(to->file);
   if (status == MKD_OK && !whole) status = refuse_write(error, to->path, "cannot write");
-  if (status == MKD_OK) status = put(to);
+  if (status == MKD_OK) status = mkd_file_save(to->path, to->text, to->size);
   free(to->text);
   return status;
 }

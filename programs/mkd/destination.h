@@ -9,8 +9,7 @@
 /* Tells before the work whether `path` could be written at its end. */
 mkd_status destination_check(const char *path);
 
-/* A file that is either complete or not there: made in memory, then written beside `path`, synced,
- * and renamed onto it. */
+/* A file that is either complete or not there: made in memory, then saved by mkd_file_save. */
 typedef struct {
   FILE *file; /* to print to */
   const char *path;

@@ -14,7 +14,7 @@
 
 struct mk_writer {
   int descriptor;
-  char *path, *temporary;
+  char *path, *temporary; /* of the file as it should be; as it is, NULL while it has no name */
 };
 
 static mkd_status fail_errno(mkd_status status, int error, const char *path, const char *doing)
@@ -79,6 +79,45 @@ static void writer_free(mk_writer *writer)
   mk_free(writer);
 }
 
+/* A file of no name in the folder of `path`: whatever ends the process, nothing is left of it. -1
+ * where the system or the file system has none such, or no /proc to give it a name by. */
+static int open_nameless(const char *path)
+{
+  char *copy;
+  if (access("/proc/self/fd", X_OK) != 0 || mk_text_copy(&copy, path) != MKD_OK) return -1;
+  int descriptor = open(dirname(copy), O_WRONLY | O_TMPFILE | O_CLOEXEC, 0666);
+  mk_free(copy);
+  return descriptor;
+}
+
+/* Gives the file a name that no file has: makes it if it is not open yet. */
+static mkd_status take_name(mk_writer *writer)
+{
+  char nameless[32];
+  snprintf(nameless, sizeof nameless, "/proc/self/fd/%d", writer->descriptor);
+  for (int attempt = 0; attempt < 16; ++attempt) {
+    uint64_t random = 0;
+    if (getrandom(&random, sizeof random, 0) < 0) random = (uint64_t)getpid();
+    char *name;
+    MK_TRY(mk_text_format(&name, "%s.%016llx.tmp", writer->path, (unsigned long long)random));
+    bool taken;
+    if (writer->descriptor >= 0) {
+      taken = linkat(AT_FDCWD, nameless, AT_FDCWD, name, AT_SYMLINK_FOLLOW) == 0;
+    } else {
+      writer->descriptor = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+      taken = writer->descriptor >= 0;
+    }
+    int error = errno;
+    if (taken) {
+      writer->temporary = name;
+      return MKD_OK;
+    }
+    mk_free(name);
+    if (error != EEXIST) return mk_fail_writing(error, writer->path, "cannot create");
+  }
+  return mk_fail_writing(EEXIST, writer->path, "cannot create");
+}
+
 mkd_status mk_writer_open(mk_writer **out, const char *path)
 {
   struct stat info;
@@ -88,17 +127,8 @@ mkd_status mk_writer_open(mk_writer **out, const char *path)
   MK_TRY(mk_alloc(&writer, 1, sizeof *writer));
   writer->descriptor = -1;
   mkd_status status = mk_text_copy(&writer->path, path);
-  for (int attempt = 0; status == MKD_OK && writer->descriptor < 0; ++attempt) {
-    uint64_t random = 0;
-    if (getrandom(&random, sizeof random, 0) < 0) random = (uint64_t)getpid();
-    mk_free(writer->temporary);
-    writer->temporary = NULL;
-    status = mk_text_format(&writer->temporary, "%s.%016llx.tmp", path, (unsigned long long)random);
-    if (status != MKD_OK) break;
-    writer->descriptor = open(writer->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (writer->descriptor < 0 && (errno != EEXIST || attempt == 16))
-      status = mk_fail_writing(errno, path, "cannot create");
-  }
+  if (status == MKD_OK) writer->descriptor = open_nameless(path);
+  if (status == MKD_OK && writer->descriptor < 0) status = take_name(writer);
   if (status != MKD_OK) {
     writer_free(writer);
     return status;
@@ -133,33 +163,37 @@ static void sync_folder(const char *path)
   mk_free(copy);
 }
 
+static mkd_status put_in_place(mk_writer *writer)
+{
+  if (fsync(writer->descriptor) != 0) return mk_fail_writing(errno, writer->path, "cannot write");
+  if (!writer->temporary) MK_TRY(take_name(writer));
+  int descriptor = writer->descriptor;
+  writer->descriptor = -1;
+  if (close(descriptor) != 0 || rename(writer->temporary, writer->path) != 0)
+    return mk_fail_writing(errno, writer->path, "cannot write");
+  return MKD_OK;
+}
+
 mkd_status mk_writer_commit(mk_writer *writer)
 {
-  mkd_status status = MKD_OK;
-  if (fsync(writer->descriptor) != 0) {
-    status = mk_fail_writing(errno, writer->path, "cannot write");
-  } else {
-    int descriptor = writer->descriptor;
-    writer->descriptor = -1;
-    if (close(descriptor) != 0 || rename(writer->temporary, writer->path) != 0)
-      status = mk_fail_writing(errno, writer->path, "cannot write");
+  mkd_status status = put_in_place(writer);
+  if (status != MKD_OK) {
+    mk_writer_abort(writer);
+    return status;
   }
-  if (status == MKD_OK)
-    sync_folder(writer->path);
-  else
-    unlink(writer->temporary);
+  sync_folder(writer->path);
   writer_free(writer);
-  return status;
+  return MKD_OK;
 }
 
 void mk_writer_abort(mk_writer *writer)
 {
   if (!writer) return;
-  unlink(writer->temporary);
+  if (writer->temporary) unlink(writer->temporary);
   writer_free(writer);
 }
 
-mkd_status mk_file_write(const char *path, const void *data, size_t size)
+mkd_status mkd_file_save(const char *path, const void *data, size_t size)
 {
   mk_writer *writer;
   MK_TRY(mk_writer_open(&writer, path));

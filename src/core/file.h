@@ -12,17 +12,15 @@ typedef struct {
 /* Reads a regular file of at most `limit` bytes. */
 mkd_status mk_file_read(mk_bytes *bytes, const char *path, uint64_t limit);
 
-/* A file under construction: written beside `path` under a temporary name, synced and renamed onto
- * it by commit. Abort (or commit that fails) removes it and leaves `path` as it was. */
+/* A file under construction in the folder of `path`, without a name where the file system can do
+ * that, else under a temporary one; synced and renamed onto `path` by commit. Abort (or commit that
+ * fails) removes it and leaves `path` as it was. mkd_file_save is all steps in one. */
 typedef struct mk_writer mk_writer;
 
 mkd_status mk_writer_open(mk_writer **writer, const char *path);
 mkd_status mk_writer_write(mk_writer *writer, const void *data, size_t size);
 mkd_status mk_writer_commit(mk_writer *writer); /* frees the writer, whatever it returns */
 void mk_writer_abort(mk_writer *writer);        /* accepts NULL */
-
-/* The three steps in one. */
-mkd_status mk_file_write(const char *path, const void *data, size_t size);
 
 /* mk_fail with the text of `error` (an errno value). `doing` is for example "cannot read". What
  * cannot be read is MKD_ERROR_FILE; what cannot be written is that, too, but MKD_ERROR_STORAGE if

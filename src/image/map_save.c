@@ -124,7 +124,7 @@ mkd_status mkd_map_save(const char *path, const mkd_map *map)
   MK_TRY(check_map(map));
   buffer b = {0};
   mkd_status status = encode_map(&b, map, path);
-  if (status == MKD_OK) status = mk_file_write(path, b.data, b.size);
+  if (status == MKD_OK) status = mkd_file_save(path, b.data, b.size);
   mk_free(b.data);
   return status;
 }

@@ -41,6 +41,7 @@ typedef enum {
   SYNC,
   CLOSE,
   RENAME,
+  LINK,
   MKDIR,
   MMAP,
   ALLOCATE_DISK,
@@ -54,9 +55,9 @@ typedef enum {
 } call_kind;
 
 static const char *const kind_names[KIND_COUNT] = {
-    "open",   "opendir", "readdir", "stat",   "access",     "read",       "read-end",
-    "write",  "fsync",   "close",   "rename", "mkdir",      "mmap",       "posix_fallocate",
-    "random", "thread",  "flush",   "memory", "read-short", "write-short"};
+    "open",   "opendir", "readdir", "stat",       "access",     "read", "read-end",        "write",
+    "fsync",  "close",   "rename",  "linkat",     "mkdir",      "mmap", "posix_fallocate", "random",
+    "thread", "flush",   "memory",  "read-short", "write-short"};
 
 /* In memory that parent and child share. */
 typedef struct {
@@ -171,6 +172,12 @@ PUBLIC int close(int descriptor)
   REAL(close);
   int result = real(descriptor);
   return fails(CLOSE) ? -1 : result;
+}
+
+PUBLIC int linkat(int from_folder, const char *from, int to_folder, const char *to, int flags)
+{
+  REAL(linkat);
+  return fails(LINK) ? -1 : real(from_folder, from, to_folder, to, flags);
 }
 
 PUBLIC int rename(const char *from, const char *to)

@@ -45,6 +45,7 @@ FAULTS = [
     ("close", errno.EIO, DISK),
     ("rename", errno.EACCES, FILE),
     ("rename", errno.ENOSPC, DISK),
+    ("linkat", errno.EDQUOT, DISK),
     ("mkdir", errno.ENOSPC, DISK),
     ("mkdir", errno.EACCES, FILE),
     ("mmap", errno.ENOMEM, DISK),
@@ -143,7 +144,8 @@ def make_inputs(folder, program):
     images.mkdir()
     (images / "0.png").write_bytes(small.grey_png())
     fixtures = small.fixture_images()
-    wanted = ["jpeg-progressive", "tiff-", "webp-"]
+    # Not webp-lossless: libwebp before 1.4 crashes without memory for the Huffman tables of one.
+    wanted = ["jpeg-progressive", "tiff-", "webp-lossy"]
     for kind in wanted:
         name = next(name for name, (_, good) in fixtures.items() if good and name.startswith(kind))
         (images / f"{name}.png").write_bytes(fixtures[name][0])  # the content decides

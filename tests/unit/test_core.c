@@ -4,11 +4,14 @@
 #include <stddef.h>
 #include <cmocka.h>
 
+#include <dirent.h>
+#include <fcntl.h>
 #include <math.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/file.h"
@@ -126,6 +129,43 @@ static void random_numbers_repeat(void **state)
   for (size_t i = 0; i < 100; ++i) assert_true(found[i]);
 }
 
+static int count_names(const char *folder)
+{
+  DIR *stream = opendir(folder);
+  assert_non_null(stream);
+  int count = 0;
+  for (const struct dirent *entry; (entry = readdir(stream));) count += entry->d_name[0] != '.';
+  closedir(stream);
+  return count;
+}
+
+static void files_have_no_name_before_they_are_complete(void **state)
+{
+  (void)state;
+  char folder[] = "/tmp/mkd-core-XXXXXX", path[64];
+  assert_non_null(mkdtemp(folder));
+  snprintf(path, sizeof path, "%s/file", folder);
+  int nameless = open(folder, O_WRONLY | O_TMPFILE, 0600); /* not every file system can do that */
+  if (nameless >= 0) close(nameless);
+  mode_t mask = umask(027);
+  for (int round = 0; round < 2; ++round) { /* a new file, then one that is replaced */
+    mk_writer *writer;
+    struct stat info;
+    assert_int_equal(mk_writer_open(&writer, path), MKD_OK);
+    assert_int_equal(mk_writer_write(writer, "whole", 5), MKD_OK);
+    assert_int_equal(count_names(folder), round + (nameless < 0));
+    assert_int_equal(mk_writer_commit(writer), MKD_OK);
+    assert_int_equal(count_names(folder), 1);
+    assert_int_equal(stat(path, &info), 0);
+    assert_int_equal(info.st_size, 5);
+    assert_int_equal(info.st_nlink, 1);
+    assert_int_equal(info.st_mode & 0777, 0640);
+  }
+  umask(mask);
+  assert_int_equal(unlink(path), 0);
+  assert_int_equal(rmdir(folder), 0);
+}
+
 static void files_are_complete_or_absent(void **state)
 {
   (void)state;
@@ -133,7 +173,7 @@ static void files_are_complete_or_absent(void **state)
   assert_non_null(mkdtemp(folder));
   char path[64];
   snprintf(path, sizeof path, "%s/file", folder);
-  assert_int_equal(mk_file_write(path, "first", 5), MKD_OK);
+  assert_int_equal(mkd_file_save(path, "first", 5), MKD_OK);
   mk_writer *writer;
   assert_int_equal(mk_writer_open(&writer, path), MKD_OK);
   assert_int_equal(mk_writer_write(writer, "second", 6), MKD_OK);
@@ -145,11 +185,11 @@ static void files_are_complete_or_absent(void **state)
   mk_free(bytes.data);
   assert_int_equal(mk_file_read(&bytes, path, 4), MKD_ERROR_FILE);
   assert_int_equal(mk_file_read(&bytes, folder, 100), MKD_ERROR_FILE);
-  assert_int_equal(mk_file_write(folder, "x", 1), MKD_ERROR_FILE);
+  assert_int_equal(mkd_file_save(folder, "x", 1), MKD_ERROR_FILE);
   assert_non_null(strstr(mkd_last_error(), "is a folder, not a file"));
   assert_int_equal(unlink(path), 0);
   assert_int_equal(rmdir(folder), 0); /* nothing else was left behind */
-  assert_int_equal(mk_file_write(path, "x", 1), MKD_ERROR_FILE);
+  assert_int_equal(mkd_file_save(path, "x", 1), MKD_ERROR_FILE);
 }
 
 static void sha256_of_abc(void **state)
@@ -168,6 +208,7 @@ int main(void)
       cmocka_unit_test(allocation_checks_overflow),
       cmocka_unit_test(pool_runs_every_index_once),
       cmocka_unit_test(random_numbers_repeat),
+      cmocka_unit_test(files_have_no_name_before_they_are_complete),
       cmocka_unit_test(files_are_complete_or_absent),
       cmocka_unit_test(sha256_of_abc),
   };

@@ -166,7 +166,7 @@ static void good_cloth_has_no_flaw(void **state)
 static void folder_in_use_is_refused_and_left_alone(void **state)
 {
   (void)state;
-  assert_int_equal(mk_file_write(inside("mine.txt"), "x", 1), MKD_OK);
+  assert_int_equal(mkd_file_save(inside("mine.txt"), "x", 1), MKD_OK);
   assert_int_equal(mkd_demo_data(base, 0), MKD_ERROR_FILE);
   assert_non_null(strstr(mkd_last_error(), "not empty"));
   assert_true(exists(inside("mine.txt")));

@@ -380,7 +380,7 @@ static void full_disks_leave_the_old_file(void **state)
   for (size_t i = 0; i < SIZE * SIZE; ++i) pixels[i] = (uint32_t)mk_rng_next(&rng) & 0x3fffffff;
   char path[128];
   snprintf(path, sizeof path, "%s/file", folder);
-  assert_int_equal(mk_file_write(path, "old", 3), MKD_OK);
+  assert_int_equal(mkd_file_save(path, "old", 3), MKD_OK);
 
   /* Files that grow beyond this limit fail as if the disk were full. */
   struct rlimit before;

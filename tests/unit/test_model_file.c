@@ -127,10 +127,10 @@ static void truncated_models_are_refused(void **state)
 {
   (void)state;
   for (size_t size = 0; size < model.size; size += size < 32 ? 1 : 199) {
-    assert_int_equal(mk_file_write(path, model.data, size), MKD_OK);
+    assert_int_equal(mkd_file_save(path, model.data, size), MKD_OK);
     assert_refused("");
   }
-  assert_int_equal(mk_file_write(path, model.data, model.size - 1), MKD_OK);
+  assert_int_equal(mkd_file_save(path, model.data, model.size - 1), MKD_OK);
   assert_refused("");
   unlink(path);
   assert_refused("No such file");
@@ -146,7 +146,7 @@ static void changed_bytes_do_no_harm(void **state)
   for (size_t i = 0; i < end; i += 19) {
     uint8_t kept = model.data[i];
     model.data[i] ^= (uint8_t)(1 << i % 7);
-    assert_int_equal(mk_file_write(path, model.data, model.size), MKD_OK);
+    assert_int_equal(mkd_file_save(path, model.data, model.size), MKD_OK);
     model.data[i] = kept;
     mkd_detector *detector = NULL;
     mkd_status status = mkd_detector_load(&detector, path, NULL);
@@ -170,7 +170,7 @@ static void changed_bytes_do_no_harm(void **state)
 static void other_files_are_refused(void **state)
 {
   (void)state;
-  assert_int_equal(mk_file_write(path, "some text", 9), MKD_OK);
+  assert_int_equal(mkd_file_save(path, "some text", 9), MKD_OK);
   assert_refused("");
   mkd_detector *detector;
   assert_int_equal(mkd_detector_load(&detector, path, NULL), MKD_ERROR_FILE);

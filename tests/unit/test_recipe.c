@@ -323,7 +323,7 @@ static void write_file(const char *text)
   int descriptor = mkstemps(path, 5);
   assert_true(descriptor >= 0);
   close(descriptor);
-  assert_ok(mk_file_write(path, text, strlen(text)));
+  assert_ok(mkd_file_save(path, text, strlen(text)));
 }
 
 static void files_say_what_differs_from_their_base(void **state)

@@ -113,7 +113,7 @@ static void snapshots_are_shorter_trainings(void **state)
   int file = mkstemp(path);
   assert_true(file >= 0);
   close(file);
-  assert_ok(mk_file_write(path, r.models[0].data, r.models[0].size));
+  assert_ok(mkd_file_save(path, r.models[0].data, r.models[0].size));
   assert_ok(mkd_detector_load(&early, path, NULL));
   unlink(path);
   tiny_images probes = tiny_images_of(5, 9000);

@@ -350,7 +350,7 @@ static void damaged_checkpoints_are_refused(void **state)
   mk_bytes bytes;
   assert_int_equal(mk_file_read(&bytes, checkpoint_path, 1 << 24), MKD_OK);
   for (size_t size = 0; size < bytes.size; size += 1 + size / 8) {
-    assert_int_equal(mk_file_write(checkpoint_path, bytes.data, size), MKD_OK);
+    assert_int_equal(mkd_file_save(checkpoint_path, bytes.data, size), MKD_OK);
     assert_refused(&j, MKD_ERROR_FILE, checkpoint_path);
   }
   mk_tensors tensors = {0};

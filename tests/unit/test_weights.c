@@ -98,7 +98,7 @@ static void refused_bytes(const void *bytes, size_t size, const char *text)
   int descriptor = mkstemp(path);
   assert_true(descriptor >= 0);
   close(descriptor);
-  assert_int_equal(mk_file_write(path, bytes, size), MKD_OK);
+  assert_int_equal(mkd_file_save(path, bytes, size), MKD_OK);
   refused(path, text);
   unlink(path);
 }
