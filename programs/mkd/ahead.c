@@ -13,7 +13,7 @@ static void *load(void *argument)
 
 void ahead_start(job_ahead *ahead)
 {
-  ahead->running = !ahead->job.error && pthread_create(&ahead->thread, NULL, load, ahead) == 0;
+  ahead->running = !ahead->job.error && thread_start(&ahead->thread, load, ahead);
 }
 
 void ahead_finish(job_ahead *ahead)

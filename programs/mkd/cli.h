@@ -4,6 +4,7 @@
 
 #include <mkd/mkd.h>
 
+#include <pthread.h>
 #include <stdarg.h>
 
 enum {
@@ -39,8 +40,14 @@ __attribute__((format(printf, 2, 3))) mkd_status refuse(mkd_status status, const
  * is to blame. `doing` says what could not be done: "cannot write". */
 mkd_status refuse_write(int error, const char *path, const char *doing);
 
-/* Number of cores that this process may use. */
+enum { MAX_THREADS = 1024 };
+
+/* Number of cores that this process may use, at most MAX_THREADS. */
 int core_count(void);
+
+/* pthread_create with a stack that does not shrink with `ulimit -s`; false if it cannot be started.
+ */
+bool thread_start(pthread_t *thread, void *(*run)(void *), void *argument);
 
 /* Seconds since some fixed moment. */
 double seconds_now(void);

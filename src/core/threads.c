@@ -7,7 +7,7 @@
 #include <stdatomic.h>
 #include <unistd.h>
 
-enum { MAX_THREADS = 256, SPINS = 2000 };
+enum { MAX_THREADS = 1024, SPINS = 2000, STACK = 1 << 20 };
 
 typedef struct {
   mk_pool *pool;
@@ -101,6 +101,17 @@ static void start_round(mk_pool *pool)
   pthread_mutex_unlock(&pool->mutex);
 }
 
+/* With a stack that does not shrink with `ulimit -s`. */
+static bool start_worker(worker *w)
+{
+  pthread_attr_t attributes;
+  if (pthread_attr_init(&attributes) != 0) return false;
+  bool started = pthread_attr_setstacksize(&attributes, STACK) == 0 &&
+                 pthread_create(&w->thread, &attributes, worker_main, w) == 0;
+  pthread_attr_destroy(&attributes);
+  return started;
+}
+
 mkd_status mk_pool_create(mk_pool **out, int threads)
 {
   if (threads < 0 || threads > MAX_THREADS)
@@ -117,7 +128,7 @@ mkd_status mk_pool_create(mk_pool **out, int threads)
   for (int i = 1; status == MKD_OK && i < threads; ++i) {
     worker *w = &pool->workers[i - 1];
     *w = (worker){.pool = pool, .index = i};
-    if (pthread_create(&w->thread, NULL, worker_main, w) != 0)
+    if (!start_worker(w))
       status = mk_fail(MKD_ERROR_MEMORY, "cannot start thread %d of %d", i + 1, threads);
     else
       ++pool->started;
