@@ -394,6 +394,10 @@ mkd_status mkd_detector_calibrate(mkd_detector **calibrated, const mkd_detector 
                    options->size, sizeof *options);
   MK_TRY(check_false_alarm(options->false_alarm));
   MK_TRY(check_source(&normal));
+  if (normal.count < 2)
+    return mk_fail(MKD_ERROR_DATA,
+                   "1 image: calibration needs at least 2 normal images, as one does "
+                   "not tell how far scores spread");
   mkd_detector *copy;
   MK_TRY(mk_detector_copy(&copy, detector));
   mkd_status status = calibrate_from_source(copy, normal, options);

@@ -63,6 +63,7 @@ mkd_status mk_split_create(mk_split *split, size_t images, const size_t *first,
         "to calibrate on",
         images, images == 1 ? "" : "s");
   size_t held_out = (size_t)floor(recipe->holdout * (double)images + 0.5);
+  if (held_out < 2 && images >= 4) held_out = 2; /* one tells no spread */
   if (held_out < 1) held_out = 1;
   if (held_out > images - 1) held_out = images - 1;
   split->held_out_images = held_out;

@@ -132,13 +132,26 @@ static mkd_status check_size(const mkd_evaluation *evaluation, int width, int he
   return MKD_OK;
 }
 
+/* A mask may be larger or smaller than its image, but one of another shape belongs to another
+ * image, or to one that lies on its side. */
+static mkd_status check_shape(const mkd_map *map, const mkd_image *mask)
+{
+  MK_TRY(mk_image_check(mask));
+  int64_t across = (int64_t)mask->width * map->height, down = (int64_t)mask->height * map->width;
+  int64_t rounding = map->width > map->height ? map->width : map->height;
+  if (across - down > rounding || down - across > rounding)
+    return mk_fail(MKD_ERROR_DATA, "has %dx%d pixels, but its mask is of another shape: %dx%d",
+                   map->width, map->height, mask->width, mask->height);
+  return MKD_OK;
+}
+
 static mkd_status add_map(mkd_evaluation *evaluation, record *r, const mkd_map *map,
                           const mkd_image *mask)
 {
   if (map->width < 1 || map->height < 1)
     return mk_fail(MKD_ERROR_ARGUMENT, "has a map of %dx%d pixels", map->width, map->height);
   if (!mask && r->anomalous) return MKD_OK; /* nobody knows where */
-  if (mask) MK_TRY(mk_image_check(mask));
+  if (mask) MK_TRY(check_shape(map, mask));
   extent size = {evaluation->resolution, evaluation->resolution};
   if (!evaluation->resolution)
     size = mask ? (extent){mask->width, mask->height} : (extent){map->width, map->height};

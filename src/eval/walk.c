@@ -87,8 +87,14 @@ bool mk_image_name(const char *name)
 {
   static const char *const extensions[] = {"jpg", "jpeg", "png", "tif", "tiff", "webp",
                                            "bmp", "pgm",  "ppm", "pbm", "pnm"};
+  static const char *const results[] = {".map.tiff", ".overlay.png", ".mask.png"};
   const char *dot = strrchr(name, '.');
   if (!dot) return false;
+  size_t length = strlen(name);
+  for (size_t i = 0; i < sizeof results / sizeof *results; ++i) {
+    size_t tail = strlen(results[i]);
+    if (length >= tail && strcmp(name + length - tail, results[i]) == 0) return false;
+  }
   for (size_t i = 0; i < sizeof extensions / sizeof *extensions; ++i)
     if (strcasecmp(dot + 1, extensions[i]) == 0) return true;
   return false;

@@ -18,7 +18,8 @@ void mk_list_free(mk_list *list); /* accepts an all-zero struct */
 mkd_status mk_path_join(char **path, const char *folder, const char *name);
 
 /* True for the name of a file that this project reads: .jpg .jpeg .png .tif .tiff .webp .bmp .pgm
- * .ppm .pbm .pnm in any case. */
+ * .ppm .pbm .pnm in any case; not for those that it writes beside images: .map.tiff .overlay.png
+ * .mask.png. */
 bool mk_image_name(const char *name);
 
 /* Whether `path` is a folder; links are followed. What is not there is none. */

@@ -143,6 +143,9 @@ static void nothing_to_find(void **state)
 {
   (void)state;
   make("d/notes.txt");
+  make("d/1.png.overlay.png"); /* what mkd score writes */
+  make("d/1.png.mask.png");
+  make("d/1.png.map.tiff");
   assert_error("d", MKD_SPLIT_ALL, MKD_ERROR_DATA, "d: no image found");
   assert_error("d", MKD_SPLIT_TRAIN, MKD_ERROR_DATA, "d: no image found");
   assert_error("absent", MKD_SPLIT_ALL, MKD_ERROR_FILE, "absent: ");
