@@ -194,8 +194,9 @@ typedef struct mkd_dataset_item {
   const char *mask; /* path of the ground-truth mask, or NULL */
 } mkd_dataset_item;
 
-/* Lists the images of a folder (or one image file), sorted by path. Each mask is paired by the name
- * of its image: <name>_mask.* or <name>.*; a mask that belongs to no image is an error.
+/* Lists the images of a folder (or one image file), sorted by path; but not *.map.tiff,
+ * *.overlay.png and *.mask.png, which `mkd score` writes, perhaps beside them. Each mask is paired
+ * by the name of its image: <name>_mask.* or <name>.*; a mask that belongs to no image is an error.
  * The limits hold for the images, too, which the source decodes later. */
 MKD_API mkd_status mkd_dataset_open(mkd_dataset **dataset, const char *folder, mkd_split split,
                                     const mkd_limits *limits);
@@ -294,6 +295,9 @@ typedef enum mkd_localize {
   MKD_LOCALIZE_SMOOTHGRAD,  /* its mean over noisy copies */
   MKD_LOCALIZE_GBP          /* guided back-propagation */
 } mkd_localize;
+
+/* The method whose maps the detector was calibrated with: what MKD_LOCALIZE_RECIPE stands for. */
+MKD_API mkd_localize mkd_detector_localize(const mkd_detector *detector);
 
 typedef struct mkd_calibrate_options {
   size_t size; /* sizeof(mkd_calibrate_options) */

@@ -25,6 +25,7 @@ static mkd_status calibrate(const char *model, const char *data, const mkd_limit
   mkd_status status = destination_check(output);
   if (status == MKD_OK) status = mkd_detector_load(&detector, model, limits);
   if (status == MKD_OK) status = mkd_dataset_open(&normal, data, MKD_SPLIT_TRAIN, limits);
+  if (status == MKD_OK) status = destination_spares_images(output, normal);
   if (status == MKD_OK)
     status = mkd_detector_calibrate(&calibrated, detector, mkd_dataset_source(normal), options);
   if (status == MKD_OK)

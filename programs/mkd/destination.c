@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <libgen.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -12,8 +13,14 @@
 mkd_status destination_check(const char *path)
 {
   struct stat info;
-  if (stat(path, &info) == 0 && S_ISDIR(info.st_mode))
+  const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+  bool exists = stat(path, &info) == 0;
+  if (!*name || (exists && S_ISDIR(info.st_mode)))
     return refuse(MKD_ERROR_FILE, "%s: is a folder; name a file in it", path);
+  if (exists && !S_ISREG(info.st_mode))
+    return refuse(MKD_ERROR_FILE, "%s: is a device or a pipe, not a file", path);
+  if (strlen(name) > NAME_MAX)
+    return refuse(MKD_ERROR_FILE, "%s: %s", path, strerror(ENAMETOOLONG));
   char *copy = text_format("%s", path);
   const char *folder = dirname(copy);
   mkd_status status = MKD_OK;
@@ -22,6 +29,25 @@ mkd_status destination_check(const char *path)
     status = refuse(MKD_ERROR_FILE, "%s: cannot write to the folder %s: %s", path, folder,
                     strerror(errno));
   free(copy);
+  return status;
+}
+
+mkd_status destination_spares(const char *path, const char *input)
+{
+  struct stat output, other;
+  if (!input || stat(path, &output) != 0 || stat(input, &other) != 0) return MKD_OK;
+  if (output.st_dev != other.st_dev || output.st_ino != other.st_ino) return MKD_OK;
+  return refuse(MKD_ERROR_ARGUMENT, "%s: is read as well, and would be lost; name another file",
+                path);
+}
+
+mkd_status destination_spares_images(const char *path, const mkd_dataset *images)
+{
+  struct stat info;
+  if (stat(path, &info) != 0) return MKD_OK; /* so it is none of them */
+  mkd_status status = MKD_OK;
+  for (size_t i = 0; status == MKD_OK && i < mkd_dataset_count(images); ++i)
+    status = destination_spares(path, mkd_dataset_get(images, i).path);
   return status;
 }
 

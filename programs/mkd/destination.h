@@ -9,6 +9,11 @@
 /* Tells before the work whether `path` could be written at its end. */
 mkd_status destination_check(const char *path);
 
+/* MKD_ERROR_ARGUMENT if `path` is a file that is read, too, by whatever name: `input` (NULL =
+ * none), or one of the images. */
+mkd_status destination_spares(const char *path, const char *input);
+mkd_status destination_spares_images(const char *path, const mkd_dataset *images);
+
 /* A file that is either complete or not there: made in memory, then saved by mkd_file_save. */
 typedef struct {
   FILE *file; /* to print to */

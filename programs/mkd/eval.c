@@ -80,13 +80,14 @@ static mkd_status deliver(void *context, const scan_job *job, const scan_outcome
 
 /* ---- Rows ------------------------------------------------------------------------------------ */
 
-/* One row for each kind of defect, in the order of the data set, and one over all at the end. */
+/* One row for each kind of defect that has results, in the order of the data set, and one over all
+ * at the end. */
 static mkd_status make_rows(const eval_run *evaluating, eval_row **rows, size_t *count)
 {
   eval_row *all = NULL;
   size_t used = 0;
-  for (size_t i = 0; i < evaluating->total; ++i) {
-    mkd_dataset_item item = mkd_dataset_get(evaluating->dataset, i);
+  for (size_t i = 0; i < evaluating->scored; ++i) {
+    mkd_dataset_item item = mkd_dataset_get(evaluating->dataset, evaluating->records[i].item);
     bool known = !item.anomalous;
     for (size_t j = 0; j < used && !known; ++j) known = strcmp(all[j].name, item.kind) == 0;
     if (known) continue;
@@ -209,9 +210,14 @@ int verb_eval(int argc, char **argv)
   evaluating.model = operands[0];
   evaluating.data = operands[1];
   mkd_status status = output.report ? destination_check(output.report) : MKD_OK;
+  if (status == MKD_OK && output.report)
+    status = destination_spares(output.report, evaluating.model);
   if (status == MKD_OK) status = mkd_detector_load(&detector, evaluating.model, &scan.limits);
   if (status == MKD_OK)
     status = mkd_dataset_open(&evaluating.dataset, evaluating.data, MKD_SPLIT_TEST, &scan.limits);
+  if (status == MKD_OK && output.report)
+    status = destination_spares_images(output.report, evaluating.dataset);
+  if (status == MKD_OK) status = pictures_check(&scan.pictures, detector, scan.session.localize);
   if (status == MKD_OK) status = mkd_evaluation_create(&evaluating.evaluation, output.resolution);
   scan.detector = detector;
   if (status == MKD_OK) status = evaluate(&evaluating, &scan, &output);

@@ -38,6 +38,7 @@ int verb_import(int argc, char **argv)
 
   mkd_expert *expert = NULL;
   mkd_status status = destination_check(output);
+  if (status == MKD_OK) status = destination_spares(output, operands[0]);
   if (status == MKD_OK) status = mkd_expert_import(&expert, operands[0], arch, &limits);
   if (status == MKD_OK) status = mkd_expert_save(expert, output);
   mkd_expert_destroy(expert);

@@ -3,10 +3,13 @@
 #include "cli.h"
 #include "folders.h"
 
+#include <errno.h>
+#include <libgen.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 mkd_overlay_options pictures_scale(const mkd_result *result)
 {
@@ -36,11 +39,6 @@ static mkd_status save_overlay(const char *path, const mkd_image *image, const m
 static mkd_status save_mask(const char *path, const mkd_image *image, const mkd_result *result)
 {
   (void)image;
-  if (!result->map_calibrated)
-    return refuse(
-        MKD_ERROR_ARGUMENT,
-        "--masks: the model has no threshold for maps of this kind; leave out --localize, "
-        "or run mkd calibrate with the same --localize first");
   return mkd_mask_save(path, &result->map, result->threshold.map);
 }
 
@@ -50,14 +48,50 @@ static mkd_status save_map(const char *path, const mkd_image *image, const mkd_r
   return mkd_map_save(path, &result->map);
 }
 
-mkd_status pictures_check(const picture_folders *folders)
+/* Whether files can be made in `folder`, or that folder where it, or what lies above it, exists. */
+static mkd_status check_folder(const char *folder)
 {
-  const char *const wanted[] = {folders->maps, folders->overlays, folders->masks};
-  for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; ++i) {
-    struct stat info;
-    if (wanted[i] && stat(wanted[i], &info) == 0 && !S_ISDIR(info.st_mode))
-      return refuse(MKD_ERROR_FILE, "%s: is not a folder", wanted[i]);
+  struct stat info;
+  char *path = text_format("%s", folder);
+  while (stat(path, &info) != 0 && (errno == ENOENT || errno == ENOTDIR) &&
+         strcmp(path, ".") != 0) {
+    char *above = text_format("%s", dirname(path));
+    free(path);
+    path = above;
   }
+  mkd_status status = MKD_OK;
+  if (stat(path, &info) == 0 && !S_ISDIR(info.st_mode))
+    status = refuse(MKD_ERROR_FILE, "%s: is not a folder", path);
+  else if (access(path, W_OK | X_OK) != 0)
+    status = refuse(MKD_ERROR_FILE, "%s: cannot write to the folder %s: %s", folder, path,
+                    strerror(errno));
+  free(path);
+  return status;
+}
+
+mkd_status pictures_check(const picture_folders *folders, const mkd_detector *detector,
+                          mkd_localize localize)
+{
+  const struct {
+    const char *option, *folder;
+  } wanted[] = {
+      {"--maps", folders->maps}, {"--overlays", folders->overlays}, {"--masks", folders->masks}};
+  mkd_localize calibrated = mkd_detector_localize(detector);
+  if (localize == MKD_LOCALIZE_RECIPE) localize = calibrated;
+  for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; ++i) {
+    if (!wanted[i].folder) continue;
+    if (localize == MKD_LOCALIZE_NONE)
+      return refuse(MKD_ERROR_ARGUMENT,
+                    "%s: the model makes no heat maps by itself; name a method with --localize",
+                    wanted[i].option);
+    mkd_status status = check_folder(wanted[i].folder);
+    if (status != MKD_OK) return status;
+  }
+  if (folders->masks && localize != calibrated)
+    return refuse(
+        MKD_ERROR_ARGUMENT,
+        "--masks: the model has no threshold for maps of this kind; leave out --localize, "
+        "or run mkd calibrate with the same --localize first");
   return MKD_OK;
 }
 

@@ -8,8 +8,10 @@ typedef struct {
   const char *maps, *overlays, *masks; /* folders, made when needed; NULL = not wanted */
 } picture_folders;
 
-/* MKD_ERROR_FILE if something else is where a folder is wanted. */
-mkd_status pictures_check(const picture_folders *folders);
+/* Tells before the work whether pictures of maps by `localize` can be made, and written where they
+ * are wanted. */
+mkd_status pictures_check(const picture_folders *folders, const mkd_detector *detector,
+                          mkd_localize localize);
 
 /* Writes what is wanted as FOLDER/`name`.map.tiff, .overlay.png, .mask.png. Because the name of the
  * image stays whole, a.png and a.jpg do not collide, nor do the kinds within one folder. */

@@ -131,8 +131,7 @@ static void *work(void *argument)
 static void work_together(scan_worker *workers, size_t count)
 {
   size_t started = 1;
-  while (started < count &&
-         pthread_create(&workers[started].thread, NULL, work, &workers[started]) == 0)
+  while (started < count && thread_start(&workers[started].thread, work, &workers[started]))
     ++started;
   work(&workers[0]);
   for (size_t i = 1; i < started; ++i) pthread_join(workers[i].thread, NULL);
@@ -140,8 +139,7 @@ static void work_together(scan_worker *workers, size_t count)
 
 mkd_status scan_run(const scan_plan *scan)
 {
-  mkd_status status = pictures_check(&scan->pictures);
-  if (status != MKD_OK) return status;
+  mkd_status status = MKD_OK;
   size_t threads = (size_t)(scan->session.threads > 0 ? scan->session.threads : core_count());
   size_t count = threads;
   if (scan->count > 0 && scan->count < threads) count = scan->count;

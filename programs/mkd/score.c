@@ -161,6 +161,7 @@ static int score(const char *model, score_run *scoring, scan_plan *scan, bool qu
     if (inputs_next(scoring->inputs, &scoring->single.job)) ahead_start(&scoring->single);
   }
   mkd_status status = mkd_detector_load(&detector, model, &scan->limits);
+  if (status == MKD_OK) status = pictures_check(&scan->pictures, detector, scan->session.localize);
   if (status == MKD_OK) {
     scoring->bar = !isatty(STDOUT_FILENO);
     scoring->progress = progress_start(quiet);

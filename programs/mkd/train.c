@@ -147,8 +147,12 @@ static mkd_status train(train_run *training, mkd_train_options *options)
   mkd_detector *detector = NULL;
   mkd_threshold threshold;
   mkd_status status = destination_check(training->output);
+  if (status == MKD_OK) status = destination_check(training->checkpoint);
+  if (status == MKD_OK) status = destination_spares(training->output, training->expert);
+  if (status == MKD_OK) status = destination_spares(training->output, options->recipe);
   if (status == MKD_OK)
     status = mkd_dataset_open(&normal, training->data, MKD_SPLIT_TRAIN, &training->limits);
+  if (status == MKD_OK) status = destination_spares_images(training->output, normal);
   if (status == MKD_OK) status = expert_open(&expert, training->expert, &training->limits);
   if (status == MKD_OK) {
     mention_checkpoint(training, options->resume);

@@ -14,8 +14,12 @@
 
 struct mk_writer {
   int descriptor;
-  char *path, *temporary; /* of the file as it should be; as it is, NULL while it has no name */
+  char *path;      /* as the caller names it */
+  char *target;    /* what is replaced: where `path` leads if it is a link */
+  char *temporary; /* NULL while the file has no name */
 };
+
+enum { MAX_NAME_KEPT = 200 }; /* bytes; room for more is left within NAME_MAX */
 
 static mkd_status fail_errno(mkd_status status, int error, const char *path, const char *doing)
 {
@@ -75,6 +79,7 @@ static void writer_free(mk_writer *writer)
 {
   if (writer->descriptor >= 0) close(writer->descriptor);
   mk_free(writer->path);
+  mk_free(writer->target);
   mk_free(writer->temporary);
   mk_free(writer);
 }
@@ -93,13 +98,17 @@ static int open_nameless(const char *path)
 /* Gives the file a name that no file has: makes it if it is not open yet. */
 static mkd_status take_name(mk_writer *writer)
 {
+  const char *slash = strrchr(writer->target, '/');
+  size_t folder = slash ? (size_t)(slash - writer->target) + 1 : 0;
+  size_t kept = folder + strnlen(writer->target + folder, MAX_NAME_KEPT);
   char nameless[32];
   snprintf(nameless, sizeof nameless, "/proc/self/fd/%d", writer->descriptor);
   for (int attempt = 0; attempt < 16; ++attempt) {
     uint64_t random = 0;
     if (getrandom(&random, sizeof random, 0) < 0) random = (uint64_t)getpid();
     char *name;
-    MK_TRY(mk_text_format(&name, "%s.%016llx.tmp", writer->path, (unsigned long long)random));
+    MK_TRY(mk_text_format(&name, "%.*s.%016llx.tmp", (int)kept, writer->target,
+                          (unsigned long long)random));
     bool taken;
     if (writer->descriptor >= 0) {
       taken = linkat(AT_FDCWD, nameless, AT_FDCWD, name, AT_SYMLINK_FOLLOW) == 0;
@@ -118,19 +127,43 @@ static mkd_status take_name(mk_writer *writer)
   return mk_fail_writing(EEXIST, writer->path, "cannot create");
 }
 
-mkd_status mk_writer_open(mk_writer **out, const char *path)
+/* The file that `path` stands for: a link stays, and what it leads to is replaced. */
+static mkd_status find_target(char **target, const char *path)
 {
   struct stat info;
-  if (stat(path, &info) == 0 && S_ISDIR(info.st_mode))
+  if (lstat(path, &info) != 0 || !S_ISLNK(info.st_mode)) return mk_text_copy(target, path);
+  char *real = realpath(path, NULL);
+  if (!real) return mk_fail_writing(errno, path, "cannot follow this link");
+  mkd_status status = mk_text_copy(target, real);
+  free(real);
+  return status;
+}
+
+static mkd_status start(mk_writer *writer, const char *path)
+{
+  struct stat info;
+  bool replaces = stat(path, &info) == 0;
+  if (replaces && S_ISDIR(info.st_mode))
     return mk_fail(MKD_ERROR_FILE, "%s: is a folder, not a file", path);
+  if (replaces && !S_ISREG(info.st_mode))
+    return mk_fail(MKD_ERROR_FILE, "%s: is a device or a pipe, not a file", path);
+  MK_TRY(mk_text_copy(&writer->path, path));
+  MK_TRY(find_target(&writer->target, path));
+  writer->descriptor = open_nameless(writer->target);
+  if (writer->descriptor < 0) MK_TRY(take_name(writer));
+  /* A file that only its owner may read stays so. Where modes cannot be set, they mean nothing. */
+  if (replaces) (void)fchmod(writer->descriptor, info.st_mode & 0777);
+  return MKD_OK;
+}
+
+mkd_status mk_writer_open(mk_writer **out, const char *path)
+{
   mk_writer *writer;
   MK_TRY(mk_alloc(&writer, 1, sizeof *writer));
   writer->descriptor = -1;
-  mkd_status status = mk_text_copy(&writer->path, path);
-  if (status == MKD_OK) writer->descriptor = open_nameless(path);
-  if (status == MKD_OK && writer->descriptor < 0) status = take_name(writer);
+  mkd_status status = start(writer, path);
   if (status != MKD_OK) {
-    writer_free(writer);
+    mk_writer_abort(writer);
     return status;
   }
   *out = writer;
@@ -169,7 +202,7 @@ static mkd_status put_in_place(mk_writer *writer)
   if (!writer->temporary) MK_TRY(take_name(writer));
   int descriptor = writer->descriptor;
   writer->descriptor = -1;
-  if (close(descriptor) != 0 || rename(writer->temporary, writer->path) != 0)
+  if (close(descriptor) != 0 || rename(writer->temporary, writer->target) != 0)
     return mk_fail_writing(errno, writer->path, "cannot write");
   return MKD_OK;
 }
@@ -181,7 +214,7 @@ mkd_status mk_writer_commit(mk_writer *writer)
     mk_writer_abort(writer);
     return status;
   }
-  sync_folder(writer->path);
+  sync_folder(writer->target);
   writer_free(writer);
   return MKD_OK;
 }

@@ -14,7 +14,8 @@ mkd_status mk_file_read(mk_bytes *bytes, const char *path, uint64_t limit);
 
 /* A file under construction in the folder of `path`, without a name where the file system can do
  * that, else under a temporary one; synced and renamed onto `path` by commit. Abort (or commit that
- * fails) removes it and leaves `path` as it was. mkd_file_save is all steps in one. */
+ * fails) removes it and leaves `path` as it was. A file that is replaced keeps its permissions, a
+ * link to it stays; devices and pipes are refused. mkd_file_save is all steps in one. */
 typedef struct mk_writer mk_writer;
 
 mkd_status mk_writer_open(mk_writer **writer, const char *path);

@@ -57,6 +57,11 @@ mkd_status mkd_detector_threshold(const mkd_detector *detector, double false_ala
   return MKD_OK;
 }
 
+mkd_localize mkd_detector_localize(const mkd_detector *detector)
+{
+  return detector->calibration.localize;
+}
+
 mkd_session_options mkd_session_options_default(void)
 {
   return (mkd_session_options){.size = sizeof(mkd_session_options), .threads = 1};

@@ -141,13 +141,13 @@ static layout arrange(const mkd_image *image, const mkd_overlay_options *options
   return at;
 }
 
-static mkd_status check(const mkd_image *image, const mkd_map *map,
+static mkd_status check(const char *path, const mkd_image *image, const mkd_map *map,
                         const mkd_overlay_options *options)
 {
   const int max_side = 1000000; /* libpng's own limit */
   MK_TRY(mk_image_check(image));
   if (image->width > max_side || image->height > max_side)
-    return mk_fail(MKD_ERROR_ARGUMENT, "image of %d x %d pixels: a PNG has at most %d a side",
+    return mk_fail(MKD_ERROR_DATA, "%s: of %d x %d pixels; a PNG has at most %d a side", path,
                    image->width, image->height, max_side);
   return mk_heat_check(image, map, options);
 }
@@ -155,7 +155,7 @@ static mkd_status check(const mkd_image *image, const mkd_map *map,
 mkd_status mkd_overlay_save(const char *path, const mkd_image *image, const mkd_map *map,
                             const mkd_overlay_options *options)
 {
-  MK_TRY(check(image, map, options));
+  MK_TRY(check(path, image, map, options));
   layout at = arrange(image, options);
   mk_canvas canvas;
   MK_TRY(mk_canvas_create(&canvas, at.canvas_width, at.canvas_height, background));

@@ -37,7 +37,7 @@ def training_cases():
     yield trained("none", lambda folder: None, 3, "parts: no image found; looked for jpg")
     yield trained("no image", lambda f: write(f / "a.txt", "a"), 3, "parts: no image found")
     yield trained("one image", pictures(1), 3, "1 image: training needs at least 2 normal images")
-    yield trained("two images", pictures(2), 0, "threshold")
+    yield trained("two images", pictures(2), 0, "(a guess: one held-out image")
     yield trained("identical images", same(small.grey_png()), 0, "threshold")
     yield trained("black images", same(small.png(24, 16, bytes(24 * 16))), 0, "threshold")
     yield trained("white images", same(small.png(24, 16, b"\xff" * 24 * 16)), 0, "threshold")
@@ -122,6 +122,15 @@ def training_cases():
     )
 
 
+def calibrated(name, make_data, status, says):
+    def make(folder, world):
+        (folder / "parts").mkdir()
+        make_data(folder / "parts")
+        return ["calibrate", world.model, "parts", "-o", "out.mkd"]
+
+    return Case(f"calibration data: {name}", make, status, says)
+
+
 def evaluated(name, change, status, says):
     def make(folder, world):
         shutil.copytree(world.data, folder / "data")
@@ -133,6 +142,11 @@ def evaluated(name, change, status, says):
 
 def mask_of(width=24, height=16):
     return small.png(width, height, b"\xff" * (width * height))
+
+
+def calibration_cases():
+    yield calibrated("one image", pictures(1), 3, "calibration needs at least 2 normal images")
+    yield calibrated("two images", pictures(2), 0, "threshold")
 
 
 def evaluation_cases():
@@ -183,6 +197,19 @@ def evaluation_cases():
         lambda data: write(data / "test/dent/0.png", "no"),
         1,
         "data/test/dent/0.png: is a text file",
+    )
+
+    def damaged_kind(data):
+        write(data / "test/hole/0.png", "no")
+        write(data / "ground_truth/hole/0_mask.png", mask_of())
+
+    yield evaluated("a kind of damaged images", damaged_kind, 1, "hole/0.png: is a text file")
+    yield evaluated(
+        "a mask of another shape",
+        lambda data: write(data / mask, mask_of(16, 24)),
+        3,
+        f"{mask}: image 1 of the evaluation (dent): has 24x16 pixels, but its mask is of another "
+        "shape: 16x24",
     )
     yield evaluated(
         "a mask without image",
@@ -376,6 +403,7 @@ def other_cases():
 
 def cases():
     yield from training_cases()
+    yield from calibration_cases()
     yield from evaluation_cases()
     yield from mnist_cases()
     yield from other_cases()

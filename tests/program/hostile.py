@@ -27,7 +27,7 @@ class World:
     """Small good files, made by the program."""
 
     def __init__(self, folder, run):
-        self.folder = folder
+        self.folder, self.run = folder, run
         weights = folder / "weights"
         weights.write_bytes(small.safetensors(small.weights()))
         self.expert = folder / "expert.safetensors"

@@ -9,13 +9,14 @@ import bad_data
 import bad_images
 import bad_limits
 import bad_models
+import bad_outputs
 import bad_recipes
 import bad_usage
 import bad_weights
 from hostile import World
 from program import ProgramTest, main
 
-TABLES = [bad_images, bad_weights, bad_models, bad_recipes, bad_data, bad_usage, bad_limits]
+TABLES = [bad_images, bad_weights, bad_models, bad_recipes, bad_data, bad_outputs, bad_usage, bad_limits]
 
 
 MOST = 1 << 22  # bytes that are compared of a file

@@ -166,6 +166,43 @@ static void files_have_no_name_before_they_are_complete(void **state)
   assert_int_equal(rmdir(folder), 0);
 }
 
+/* A link stays and leads to what was written; permissions stay; devices and pipes are not replaced.
+ */
+static void files_are_replaced_in_place(void **state)
+{
+  (void)state;
+  char folder[] = "/tmp/mkd-core-XXXXXX", file[64], link[64], pipe[64], name[300];
+  struct stat info;
+  mk_bytes bytes;
+  assert_non_null(mkdtemp(folder));
+  snprintf(file, sizeof file, "%s/file", folder);
+  snprintf(link, sizeof link, "%s/link", folder);
+  snprintf(pipe, sizeof pipe, "%s/pipe", folder);
+  assert_int_equal(symlink("file", link), 0);
+  assert_int_equal(mkd_file_save(link, "nowhere", 7), MKD_ERROR_FILE);
+  assert_non_null(strstr(mkd_last_error(), "cannot follow this link"));
+  assert_int_equal(mkd_file_save(file, "first", 5), MKD_OK);
+  assert_int_equal(chmod(file, 0600), 0);
+  assert_int_equal(mkd_file_save(link, "second", 6), MKD_OK);
+  assert_int_equal(lstat(link, &info), 0);
+  assert_true(S_ISLNK(info.st_mode));
+  assert_int_equal(stat(file, &info), 0);
+  assert_int_equal(info.st_mode & 0777, 0600);
+  assert_int_equal(mk_file_read(&bytes, file, 100), MKD_OK);
+  assert_int_equal(bytes.size, 6);
+  mk_free(bytes.data);
+  assert_int_equal(mkfifo(pipe, 0600), 0);
+  assert_int_equal(mkd_file_save(pipe, "x", 1), MKD_ERROR_FILE);
+  assert_non_null(strstr(mkd_last_error(), "is a device or a pipe"));
+  snprintf(name, sizeof name, "%s/%0255d", folder, 0); /* no longer name is possible */
+  assert_int_equal(mkd_file_save(name, "long", 4), MKD_OK);
+  assert_int_equal(unlink(name), 0);
+  assert_int_equal(unlink(pipe), 0);
+  assert_int_equal(unlink(link), 0);
+  assert_int_equal(unlink(file), 0);
+  assert_int_equal(rmdir(folder), 0);
+}
+
 static void files_are_complete_or_absent(void **state)
 {
   (void)state;
@@ -209,6 +246,7 @@ int main(void)
       cmocka_unit_test(pool_runs_every_index_once),
       cmocka_unit_test(random_numbers_repeat),
       cmocka_unit_test(files_have_no_name_before_they_are_complete),
+      cmocka_unit_test(files_are_replaced_in_place),
       cmocka_unit_test(files_are_complete_or_absent),
       cmocka_unit_test(sha256_of_abc),
   };
