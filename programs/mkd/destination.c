@@ -10,6 +10,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+mkd_status refuse_folder(int error, const char *path, const char *folder)
+{
+  char *doing = text_format("cannot write to the folder %s", folder);
+  mkd_status status = refuse_write(error, path, doing);
+  free(doing);
+  return status;
+}
+
 mkd_status destination_check(const char *path)
 {
   struct stat info;
@@ -25,9 +33,7 @@ mkd_status destination_check(const char *path)
   const char *folder = dirname(copy);
   mkd_status status = MKD_OK;
   /* Files are replaced by renaming, so what counts is the folder. */
-  if (access(folder, W_OK | X_OK) != 0)
-    status = refuse(MKD_ERROR_FILE, "%s: cannot write to the folder %s: %s", path, folder,
-                    strerror(errno));
+  if (access(folder, W_OK | X_OK) != 0) status = refuse_folder(errno, path, folder);
   free(copy);
   return status;
 }

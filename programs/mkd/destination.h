@@ -6,6 +6,9 @@
 
 #include <stdio.h>
 
+/* refuse_write of `path`, in `folder`. */
+mkd_status refuse_folder(int error, const char *path, const char *folder);
+
 /* Tells before the work whether `path` could be written at its end. */
 mkd_status destination_check(const char *path);
 

@@ -1,6 +1,7 @@
 #include "pictures.h"
 
 #include "cli.h"
+#include "destination.h"
 #include "folders.h"
 
 #include <errno.h>
@@ -63,8 +64,7 @@ static mkd_status check_folder(const char *folder)
   if (stat(path, &info) == 0 && !S_ISDIR(info.st_mode))
     status = refuse(MKD_ERROR_FILE, "%s: is not a folder", path);
   else if (access(path, W_OK | X_OK) != 0)
-    status = refuse(MKD_ERROR_FILE, "%s: cannot write to the folder %s: %s", folder, path,
-                    strerror(errno));
+    status = refuse_folder(errno, folder, path);
   free(path);
   return status;
 }
