@@ -131,7 +131,8 @@ typedef struct mkd_picture mkd_picture;
 
 /* Decodes a JPEG, PNG, TIFF, WebP, BMP or PNM file; the type is told by content, not by name. EXIF
  * orientation is applied, transparency is composited on black, palettes are expanded, CMYK is
- * converted, 16 bit stays 16 bit. */
+ * converted, 16 bit stays 16 bit. Of a TIFF with several pages, and of an animated PNG, the first
+ * picture counts; an animated WebP is refused. */
 MKD_API mkd_status mkd_picture_load(mkd_picture **picture, const char *path,
                                     const mkd_limits *limits);
 
