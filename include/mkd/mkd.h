@@ -161,6 +161,10 @@ MKD_API mkd_status mkd_expert_import(mkd_expert **expert, const char *path, cons
 
 MKD_API mkd_status mkd_expert_save(const mkd_expert *expert, const char *path);
 
+/* SHA-256 of the file of weights that it was imported from, 64 hexadecimal digits; lives as long as
+ * the expert. */
+MKD_API const char *mkd_expert_sha256(const mkd_expert *expert);
+
 MKD_API void mkd_expert_destroy(mkd_expert *expert);
 
 /* ---- Where images come from ------------------------------------------------------------------ */
@@ -256,9 +260,9 @@ typedef struct mkd_train_options {
   const char *recipe;     /* "default", "paper", "paper-code" or a JSON file; NULL = "default" */
   const char *const *set; /* NULL, or "key=value" texts that override the recipe, in turn */
   size_t set_count;
-  uint64_t seed;          /* default 0; same seed, same bytes, on any number of threads */
-  int threads;            /* 0 = one a core */
-  double false_alarm;     /* rate that the threshold aims at, in (0, 1); default 0.01 */
+  uint64_t seed;      /* below 2^63, default 0; same seed, same bytes, on any number of threads */
+  int threads;        /* 0 = one a core */
+  double false_alarm; /* rate that the threshold aims at, in (0, 1); default 0.01 */
   uint64_t cache_memory;  /* bytes of inputs and targets kept in memory; more than that goes to an
                              unlinked file in $TMPDIR; default 2 GiB */
   const char *checkpoint; /* file to save the state of training to, or NULL */
@@ -517,8 +521,10 @@ MKD_API mkd_status mkd_measure_peak(double *gflops, int threads);
 /* ---- Demonstration data ---------------------------------------------------------------------- */
 
 /* Writes a small made-up data set in MVTec AD layout to `folder`, which must not exist or be empty:
- * textures, defects of several kinds, masks. Same seed, same bytes. */
-MKD_API mkd_status mkd_demo_data(const char *folder, uint64_t seed);
+ * textures, defects of several kinds, masks. Same seed, same bytes. `go_on` (may be NULL) is asked
+ * before each image; where it says no, all is removed again: MKD_CANCELLED. */
+MKD_API mkd_status mkd_demo_data(const char *folder, uint64_t seed, bool (*go_on)(void *context),
+                                 void *context);
 
 #ifdef __cplusplus
 }

@@ -1,9 +1,17 @@
 /* mkd demo-data: something to try the other verbs with. */
 #include "cli.h"
+#include "interrupt.h"
 #include "options.h"
+#include "output.h"
 #include "verbs.h"
 
 #include <stdio.h>
+
+static bool go_on(void *context)
+{
+  (void)context;
+  return !interrupted();
+}
 
 int verb_demo_data(int argc, char **argv)
 {
@@ -26,8 +34,8 @@ int verb_demo_data(int argc, char **argv)
   int count;
   int parsed = options_parse(&command, argc, argv, &operands, &count);
   if (parsed != OPTIONS_OK) return parsed;
-  mkd_status status = mkd_demo_data(operands[0], seed);
+  mkd_status status = mkd_demo_data(operands[0], seed, go_on, NULL);
   if (status != MKD_OK) return fail("demo-data", status);
-  printf("data       %s\n", operands[0]);
+  plain_line(stdout, 11, "data", operands[0]);
   return EXIT_DONE;
 }

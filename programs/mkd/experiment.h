@@ -10,6 +10,7 @@ typedef struct {
   size_t *classes; /* [class_count], numbers of the protocol */
   size_t class_count, seeds;
   const char *recipe, *expert; /* as named; expert NULL = the installed one */
+  mkd_expert *network;         /* that expert */
   overrides settings;          /* the paper's for these data, then the user's */
   size_t limit;                /* of images for training; 0 = none */
   bool sampled;

@@ -142,7 +142,7 @@ static mkd_status choose_classes(reproduction *r)
   for (size_t i = 0; r->classes.count == 0 && i < protocol_class_count(e->protocol); ++i) {
     if (protocol_can_train(e->protocol, i))
       add_class(e, i);
-    else if (!r->quiet)
+    else
       complain("reproduce", "%s: no image to train on; left out", protocol_class(e->protocol, i));
   }
   if (e->class_count > 0) return MKD_OK;
@@ -177,6 +177,7 @@ static mkd_status prepare(reproduction *r, const char *name)
   if (status != MKD_OK) return status;
   make_settings(r);
   status = choose_measurements(r);
+  if (status == MKD_OK) status = expert_open(&e->network, e->expert, &e->limits);
   if (status == MKD_OK && r->output) status = state_open(r->output, e);
   if (status != MKD_OK) return status;
   e->units = must_grow(NULL, experiment_size(e), sizeof *e->units);
@@ -188,7 +189,6 @@ static mkd_status prepare(reproduction *r, const char *name)
 
 /* What goes on from unit to unit. */
 typedef struct {
-  mkd_expert *expert;
   unit_features kept;
   size_t done, ran; /* units that are over, loaded ones included; that were run here */
   double seconds;   /* of those that were run */
@@ -211,7 +211,7 @@ static mkd_status run_unit(reproduction *r, progress_state *p, size_t v, size_t 
     overrides_add_text(&settings, varied->settings[i]);
   char *label = text_format("%zu/%zu %s%s%s, seed %zu", p->done + 1, total, name.class_name,
                             name.variant[0] ? ", " : "", name.variant, seed);
-  unit_plan plan = {.expert = p->expert,
+  unit_plan plan = {.expert = e->network,
                     .images = &images,
                     .recipe = e->recipe,
                     .settings = &settings,
@@ -252,13 +252,10 @@ static mkd_status run_all(reproduction *r)
     unit_name name = experiment_name(e, v, index, seed);
     bool found = false;
     if (r->output) status = state_load(r->output, &name, e, &e->units[unit], &found);
-    if (status == MKD_OK && !found && !p.expert)
-      status = expert_open(&p.expert, e->expert, &e->limits);
     if (status == MKD_OK && !found) status = run_unit(r, &p, v, index, seed);
     ++p.done;
   }
   unit_features_free(&p.kept);
-  mkd_expert_destroy(p.expert);
   return status;
 }
 
@@ -402,6 +399,7 @@ int verb_reproduce(int argc, char **argv)
   overrides_free(&r.set);
   for (size_t i = 0; i < r.classes.count; ++i) free(r.classes.names[i]);
   free(r.classes.names);
+  mkd_expert_destroy(r.e.network);
   protocol_close(r.e.protocol);
   return exit;
 }

@@ -7,13 +7,14 @@
 #include "output.h"
 
 #include <ctype.h>
+#include <dirent.h>
 #include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { MAX_SAMPLES = 100000 };
+enum { MAX_SAMPLES = 100000, LONGEST_NAME = 160 };
 
 /* ---- The command ----------------------------------------------------------------------------- */
 
@@ -45,10 +46,11 @@ static mkd_status describe(json_t **command, const experiment *e)
   const char *expert = e->expert ? e->expert : getenv("MKD_EXPERT");
   if (expert && expert[0] && realpath(expert, place)) expert = place;
   *command = json_pack(
-      "{s:s, s:s, s:s, s:o?, s:s, s:s, s:I, s:s, s:s}", "data set", protocol_name(e->protocol),
+      "{s:s, s:s, s:s, s:o?, s:s, s:s, s:s, s:I, s:s, s:s}", "data set", protocol_name(e->protocol),
       "data", protocol_place(e->protocol), "recipe", e->recipe, "settings",
       joined_settings(&e->settings), "expert", expert && expert[0] ? expert : "the installed one",
-      "ablation", e->ablation->name ? e->ablation->name : "none", "limit of training images",
+      "content of the expert", mkd_expert_sha256(e->network), "ablation",
+      e->ablation->name ? e->ablation->name : "none", "limit of training images",
       (json_int_t)e->limit, "version of mkd", mkd_version(), "content of the recipe", recipe);
   mkd_text_free(recipe);
   return *command ? MKD_OK
@@ -99,13 +101,43 @@ static mkd_status save_json(const char *path, const json_t *object)
   return destination_close(&to, status);
 }
 
+static bool has_files(const char *folder)
+{
+  DIR *stream = opendir(folder);
+  bool found = false;
+  for (struct dirent *entry; stream && !found && (entry = readdir(stream));)
+    found = entry->d_name[0] != '.';
+  if (stream) closedir(stream);
+  return found;
+}
+
+/* Of a folder without command.json, which no experiment has filled. */
+static mkd_status check_foreign(const char *folder)
+{
+  const char *const names[] = {"results.csv", "results.json", "ablation.svg", "units"};
+  mkd_status status = MKD_OK;
+  for (size_t i = 0; status == MKD_OK && i < sizeof names / sizeof names[0]; ++i) {
+    char *path = text_format("%s/%s", folder, names[i]);
+    if (access(path, F_OK) == 0)
+      status = refuse(MKD_ERROR_ARGUMENT,
+                      "%s: is there, but no command.json that tells what it is of; name another "
+                      "folder with -o",
+                      path);
+    free(path);
+  }
+  return status;
+}
+
 mkd_status state_open(const char *folder, const experiment *e)
 {
   json_t *now;
   mkd_status status = describe(&now, e);
   if (status != MKD_OK) return status;
   char *path = text_format("%s/command.json", folder), *units = text_format("%s/units/", folder);
-  if (access(path, F_OK) == 0) {
+  if (access(path, F_OK) != 0) {
+    status = check_foreign(folder);
+  } else if (has_files(
+                 units)) { /* else no unit has been finished, and the command may be another */
     json_error_t error;
     json_t *before = json_from_file(path, &error);
     status = before ? compare(folder, before, now) : refuse_json(path, &error);
@@ -121,15 +153,43 @@ mkd_status state_open(const char *folder, const experiment *e)
 
 /* ---- Units ----------------------------------------------------------------------------------- */
 
-/* What is not a letter or digit becomes '_'; no two classes or variants differ in such only. */
+static bool is_plain(char c)
+{
+  return isalnum((unsigned char)c) || c == '-' || c == '_';
+}
+
+/* Of a class, whose name may be that of any folder: %XX for what is not plain; the end of a long
+ * one is its hash (FNV-1a). */
+static char *encoded(const char *name)
+{
+  char *text = must_grow(NULL, LONGEST_NAME + 24, 1);
+  size_t used = 0;
+  uint64_t hash = UINT64_C(14695981039346656037);
+  for (const char *s = name; *s; ++s) {
+    hash = (hash ^ (unsigned char)*s) * UINT64_C(1099511628211);
+    if (used + 3 > LONGEST_NAME) continue;
+    if (is_plain(*s))
+      text[used++] = *s;
+    else
+      used += (size_t)snprintf(text + used, 4, "%%%02X", (unsigned char)*s);
+  }
+  if (used + 3 > LONGEST_NAME)
+    snprintf(text + used, 24, "%%%016llx", (unsigned long long)hash);
+  else
+    text[used] = '\0';
+  return text;
+}
+
+/* CLASS[.VARIANT].seed_N.json; variants differ in plain characters. */
 static char *unit_path(const char *folder, const unit_name *name)
 {
-  char *file = text_format("%s%s%s seed %llu", name->class_name, name->variant[0] ? " " : "",
-                           name->variant, (unsigned long long)name->seed);
-  for (char *s = file; *s; ++s)
-    if (!isalnum((unsigned char)*s) && *s != '-') *s = '_';
-  char *path = text_format("%s/units/%s.json", folder, file);
-  free(file);
+  char *class_name = encoded(name->class_name), *variant = text_format("%s", name->variant);
+  for (char *s = variant; *s; ++s)
+    if (!is_plain(*s)) *s = '_';
+  char *path = text_format("%s/units/%s%s%s.seed_%llu.json", folder, class_name,
+                           variant[0] ? "." : "", variant, (unsigned long long)name->seed);
+  free(class_name);
+  free(variant);
   return path;
 }
 
@@ -218,6 +278,7 @@ static bool parse_unit(const json_t *unit, const unit_name *name, size_t maps, u
   if (!parse_samples(samples, r) || json_array_size(figures) != maps) return false;
   json_array_foreach(figures, i, item)
   {
+    if (!json_object_get(item, "auroc_anomalous")) return false;
     r->maps[r->map_count++] =
         (unit_maps){number_of(item, "auroc_anomalous"), number_of(item, "auroc_all"),
                     number_of(item, "aupro_0.3")};

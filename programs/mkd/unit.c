@@ -46,7 +46,7 @@ static bool on_progress(void *context, const mkd_progress *state)
 static void on_log(void *context, mkd_log_level level, const char *text)
 {
   unit *u = context;
-  if (level == MKD_LOG_WARNING && !u->plan->quiet)
+  if (level == MKD_LOG_WARNING)
     progress_note(&u->progress, "mkd reproduce: %s: %s", u->plan->label, text);
 }
 

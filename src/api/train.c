@@ -275,6 +275,8 @@ mkd_status mkd_train(mkd_detector **detector, const mkd_expert *expert, mkd_imag
     return mk_fail(MKD_ERROR_ARGUMENT,
                    "mkd_train_options.size is %zu, not %zu: start from mkd_train_options_default()",
                    options->size, sizeof *options);
+  if (options->seed > INT64_MAX) /* what JSON can tell */
+    return mk_fail(MKD_ERROR_ARGUMENT, "the seed is not in 0 .. 2^63 - 1");
   MK_TRY(check_false_alarm(options->false_alarm));
   MK_TRY(check_source(&source));
   MK_TRY(check_snapshots(options));

@@ -110,7 +110,8 @@ static mkd_status save(journal *made, char *path, const mkd_image *image)
   return status;
 }
 
-static mkd_status make_images(journal *made, const char *folder, uint64_t seed, mk_fabric *fabric)
+static mkd_status make_images(journal *made, const char *folder, uint64_t seed, mk_fabric *fabric,
+                              bool (*go_on)(void *context), void *context)
 {
   const int side = MK_FABRIC_SIDE;
   const mkd_image image = {fabric->rgb, side, side, sizeof fabric->rgb[0], MKD_RGB8};
@@ -118,6 +119,7 @@ static mkd_status make_images(journal *made, const char *folder, uint64_t seed, 
   uint64_t number = 0;
   for (int i = 0; i < PARTS; ++i) {
     for (int k = 0; k < parts[i].count; ++k) {
+      if (go_on && !go_on(context)) return MKD_CANCELLED;
       mk_rng rng = mk_rng_seed(seed, number++);
       mk_fabric_weave(fabric, parts[i].kind, &rng);
       char *path;
@@ -131,7 +133,8 @@ static mkd_status make_images(journal *made, const char *folder, uint64_t seed, 
   return MKD_OK;
 }
 
-mkd_status mkd_demo_data(const char *folder, uint64_t seed)
+mkd_status mkd_demo_data(const char *folder, uint64_t seed, bool (*go_on)(void *context),
+                         void *context)
 {
   if (!folder || !*folder)
     return mk_fail(MKD_ERROR_ARGUMENT, "demonstration data: no folder given");
@@ -139,7 +142,7 @@ mkd_status mkd_demo_data(const char *folder, uint64_t seed)
   mk_fabric *fabric;
   MK_TRY(mk_alloc(&fabric, 1, sizeof *fabric));
   mkd_status status = make_folders(&made, folder);
-  if (status == MKD_OK) status = make_images(&made, folder, seed, fabric);
+  if (status == MKD_OK) status = make_images(&made, folder, seed, fabric, go_on, context);
   close_journal(&made, status != MKD_OK);
   mk_free(fabric);
   return status;

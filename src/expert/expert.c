@@ -58,6 +58,11 @@ static mkd_status build(mkd_expert *expert, const mk_tensors *tensors, const cha
   return check_finite(folded);
 }
 
+const char *mkd_expert_sha256(const mkd_expert *expert)
+{
+  return expert->sha256;
+}
+
 mkd_status mkd_expert_import(mkd_expert **out, const char *path, const char *arch,
                              const mkd_limits *limits)
 {

@@ -160,7 +160,7 @@ class Reproduce(ProgramTest):
         self.expect(0, "train", data, "-o", model, "--recipe", "paper", "--seed", "1", "--expert",
                     self.expert, *settings(**shape))  # fmt: skip
         metrics = json.loads(self.expect(0, "eval", model, data, "--format", "json").stdout)
-        unit = json.loads((out / "units" / "3_seed_1.json").read_text())
+        unit = json.loads((out / "units" / "3.seed_1.json").read_text())
         self.assertEqual(len(unit["samples"]), 1)
         self.assert_close(unit["samples"][0]["auroc"], metrics["image"]["auroc"])
 
@@ -199,18 +199,49 @@ class Reproduce(ProgramTest):
         self.assertEqual((out / "results.csv").read_bytes(), (whole / "results.csv").read_bytes())
 
     def test_nothing_is_run_twice(self):
-        """More classes may be added; what is there needs not even the expert."""
+        """More classes may be added, by the same expert."""
         out, expert = self.folder / "out", self.folder.resolve() / "expert.safetensors"
         shutil.copy(self.expert, expert)
         arguments = ["reproduce", "mnist", "--data", self.shared / "mnist", "--expert", expert]
         arguments += [*settings(epochs="2"), "-o", out]
         first = self.expect(0, *arguments, "--class", "4").stdout
-        expert.unlink()
+        modified = (out / "units/4.seed_0.json").stat().st_mtime_ns
         self.assertEqual(self.expect(0, *arguments, "--class", "4").stdout, first)
-        self.assertIn(b"expert.safetensors", self.expect(3, *arguments, "--class", "5").stderr)
-        shutil.copy(self.expert, expert)
+        self.assertEqual((out / "units/4.seed_0.json").stat().st_mtime_ns, modified)
         self.expect(0, *arguments, "--class", "4", "--class", "5")
         self.assertEqual([row["class"] for row in self.results(out)[0]], ["4", "5", "mean"])
+        weights = self.folder / "weights.safetensors"
+        made_up_expert.write(weights)
+        weights.write_bytes(weights.read_bytes()[:-4] + struct.pack("<f", 0.5))
+        self.expect(0, "import", weights, "-o", expert)
+        done = self.expect(2, *arguments, "--class", "4")
+        self.assertIn(b"the content of the expert was", done.stderr)
+        expert.unlink()
+        self.assertIn(b"expert.safetensors", self.expect(3, *arguments, "--class", "4").stderr)
+
+    def test_a_command_that_failed_does_not_take_the_folder(self):
+        out = self.folder / "out"
+        self.reproduce(2, "mnist", "-o", out, "--class", "4", epochs="0")
+        self.reproduce(2, "mnist", "-o", out, "--class", "4", "--set", "batc=3")
+        self.reproduce(0, "mnist", "-o", out, "--class", "4")
+
+    def test_results_of_others_are_not_replaced(self):
+        out = self.folder / "out"
+        out.mkdir()
+        (out / "results.csv").write_text("mine")
+        done = self.reproduce(2, "mnist", "-o", out, "--class", "4")
+        self.assertIn(b"results.csv: is there, but no command.json", done.stderr)
+        self.assertEqual([path.name for path in out.iterdir()], ["results.csv"])
+
+    def test_names_of_categories_may_be_anything(self):
+        data, out = self.folder / "mvtec", self.folder / "out"
+        names = ["a b", "a_b", "a.b", "\u87ba\u4e1d", "\u87ba\u6bcd", "x" * 200 + "1", "x" * 200 + "2"]
+        for name in names:
+            shutil.copytree(self.shared / "mvtec" / "tile", data / name)
+        first = self.reproduce(0, "mvtec", "-o", out, data=data, **self.small_input()).stdout
+        again = self.reproduce(0, "mvtec", "-o", out, data=data, **self.small_input()).stdout
+        self.assertEqual(first, again)
+        self.assertEqual(len(list((out / "units").iterdir())), len(names))
 
     def test_another_command_in_the_same_folder_is_refused(self):
         out = self.folder / "out"
@@ -233,7 +264,7 @@ class Reproduce(ProgramTest):
     def test_a_damaged_unit_is_named(self):
         out = self.folder / "out"
         self.reproduce(0, "mnist", "-o", out, "--class", "4")
-        unit = out / "units" / "4_seed_0.json"
+        unit = out / "units" / "4.seed_0.json"
         good = unit.read_text()
         for bad in ["", "{", "[]", good.replace('"seed": 0', '"seed": 1'), good.replace("auroc", "x"),
                     good.replace('"epoch": 2', '"epoch": 3')]:  # fmt: skip
@@ -247,7 +278,7 @@ class Reproduce(ProgramTest):
         self.assertRegex(table, r"(?m)^ship +1 +[0-9.]+ +91\.45 ")
         self.assertRegex(table, r"(?m)^mean +2 +[0-9.]+ +84\.2[34] ")  # of these two
         self.assertNotIn("airplane", table)
-        note = self.reproduce(0, "cifar-10", **self.small_input()).stderr.decode()
+        note = self.reproduce(0, "cifar-10", "-q", **self.small_input()).stderr.decode()
         self.assertIn("airplane: no image to train on", note)
         done = self.reproduce(3, "cifar-10", "--class", "frog", **self.small_input())
         self.assertIn("frog", done.stderr.decode())

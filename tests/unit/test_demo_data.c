@@ -74,7 +74,7 @@ static void data_set_is_complete_and_repeatable(void **state)
 {
   (void)state;
   assert_int_equal(mkdir(inside("a"), 0777), 0); /* empty: taken as it is */
-  assert_int_equal(mkd_demo_data(inside("a"), 5), MKD_OK);
+  assert_int_equal(mkd_demo_data(inside("a"), 5, NULL, NULL), MKD_OK);
   assert_holds(inside("a/train/good/000.png"), MK_FABRIC_GOOD, 5, 0);
   assert_holds(inside("a/train/good/079.png"), MK_FABRIC_GOOD, 5, 79);
   assert_holds(inside("a/test/good/019.png"), MK_FABRIC_GOOD, 5, 99);
@@ -167,14 +167,14 @@ static void folder_in_use_is_refused_and_left_alone(void **state)
 {
   (void)state;
   assert_int_equal(mkd_file_save(inside("mine.txt"), "x", 1), MKD_OK);
-  assert_int_equal(mkd_demo_data(base, 0), MKD_ERROR_FILE);
+  assert_int_equal(mkd_demo_data(base, 0, NULL, NULL), MKD_ERROR_FILE);
   assert_non_null(strstr(mkd_last_error(), "not empty"));
   assert_true(exists(inside("mine.txt")));
   assert_false(exists(inside("train")));
-  assert_int_equal(mkd_demo_data(inside("mine.txt"), 0), MKD_ERROR_FILE);
+  assert_int_equal(mkd_demo_data(inside("mine.txt"), 0, NULL, NULL), MKD_ERROR_FILE);
   assert_non_null(strstr(mkd_last_error(), "not a folder"));
-  assert_int_equal(mkd_demo_data(inside("no/such/parent"), 0), MKD_ERROR_FILE);
-  assert_int_equal(mkd_demo_data("", 0), MKD_ERROR_ARGUMENT);
+  assert_int_equal(mkd_demo_data(inside("no/such/parent"), 0, NULL, NULL), MKD_ERROR_FILE);
+  assert_int_equal(mkd_demo_data("", 0, NULL, NULL), MKD_ERROR_ARGUMENT);
 }
 
 /* A limit on file sizes that only a later image exceeds. */
@@ -195,7 +195,8 @@ static void failure_leaves_nothing_behind(void **state)
   signal(SIGXFSZ, SIG_IGN);
   assert_int_equal(setrlimit(RLIMIT_FSIZE, &low), 0);
   assert_int_equal(mkdir(inside("half"), 0777), 0);
-  mkd_status status = mkd_demo_data(inside("half"), 0), other = mkd_demo_data(inside("new"), 0);
+  mkd_status status = mkd_demo_data(inside("half"), 0, NULL, NULL),
+             other = mkd_demo_data(inside("new"), 0, NULL, NULL);
   assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
   assert_int_equal(status, MKD_ERROR_STORAGE);
   assert_int_equal(other, MKD_ERROR_STORAGE);
