@@ -1,6 +1,8 @@
 /* mkd bench: where the time of scoring an image goes, against the peak of the machine. */
 #include "cli.h"
+#include "interrupt.h"
 #include "options.h"
+#include "output.h"
 #include "verbs.h"
 
 #include <stdio.h>
@@ -25,6 +27,7 @@ static void print_part(void *context, const mkd_measurement *m)
     printf(" %8.1f GFLOP/s %4.0f %%", rate, 100 * rate / bench->peak);
   }
   putchar('\n');
+  output_flush(); /* the next line takes its time */
 }
 
 static int ascending(const void *a, const void *b)
@@ -104,6 +107,7 @@ int verb_bench(int argc, char **argv)
   int count;
   int parsed = options_parse(&command, argc, argv, &operands, &count);
   if (parsed != OPTIONS_OK) return parsed;
+  interrupt_at_once();
   bench.model = operands[0];
   bench.image = operands[1];
   if (bench.threads == 0) bench.threads = core_count();

@@ -36,7 +36,7 @@ void complain(const char *verb, const char *format, ...)
   char *text = text_format_list(format, arguments);
   va_end(arguments);
   flockfile(stderr);
-  fprintf(stderr, "mkd %s: ", verb);
+  fprintf(stderr, "mkd%s%s: ", verb ? " " : "", verb ? verb : "");
   plain_text(stderr, text);
   fputc('\n', stderr);
   funlockfile(stderr);

@@ -19,8 +19,8 @@ enum {
 
 int exit_status(mkd_status status);
 
-/* "mkd VERB: TEXT" on standard error; control characters, as names of files may have, become '?'.
- */
+/* "mkd VERB: TEXT" on standard error, without VERB if it is NULL; control characters, as names of
+ * files may have, become '?'. */
 __attribute__((format(printf, 2, 3))) void complain(const char *verb, const char *format, ...);
 
 /* Complains with mkd_last_error() (says nothing of MKD_CANCELLED); returns the exit status. */

@@ -1,6 +1,7 @@
 /* mkd import: pre-trained weights become an expert file. */
 #include "cli.h"
 #include "destination.h"
+#include "interrupt.h"
 #include "options.h"
 #include "output.h"
 #include "verbs.h"
@@ -34,6 +35,7 @@ int verb_import(int argc, char **argv)
   int count;
   int parsed = options_parse(&command, argc, argv, &operands, &count);
   if (parsed != OPTIONS_OK) return parsed;
+  interrupt_at_once();
   if (!output) return usage_error(&command, "-o EXPERT is missing");
 
   mkd_expert *expert = NULL;

@@ -1,6 +1,7 @@
 /* mkd info: what a file is, as JSON or as an indented list. */
 #include "cli.h"
 #include "json.h"
+#include "interrupt.h"
 #include "options.h"
 #include "output.h"
 #include "verbs.h"
@@ -152,6 +153,7 @@ int verb_info(int argc, char **argv)
   int count;
   int parsed = options_parse(&command, argc, argv, &operands, &count);
   if (parsed != OPTIONS_OK) return parsed;
+  interrupt_at_once();
   char *json = NULL;
   mkd_status status = mkd_describe(&json, operands[0], &limits);
   if (status != MKD_OK) return fail("info", status);

@@ -165,8 +165,8 @@ static void fill_line(input_list *inputs)
   if (n < 0 && !interrupted()) inputs->input_error = errno;
 }
 
-/* The next line without its end, in fresh memory; NULL = no more. */
-static char *read_line(input_list *inputs)
+/* The next line without its end, in fresh memory; NULL = no more. What follows a NUL is cut off. */
+static char *read_line(input_list *inputs, bool *has_nul)
 {
   for (;;) {
     char *start = inputs->line + inputs->used;
@@ -181,13 +181,15 @@ static char *read_line(input_list *inputs)
     size_t length = end ? (size_t)(end - start) : available;
     inputs->used += length + (end ? 1 : 0);
     if (length > 0 && start[length - 1] == '\r') --length;
+    *has_nul = memchr(start, '\0', length);
     if (length > 0) return text_format("%.*s", (int)length, start);
   }
 }
 
 static bool next_of_stream(input_list *inputs, scan_job *job)
 {
-  job->path = read_line(inputs);
+  bool has_nul = false;
+  job->path = read_line(inputs, &has_nul);
   if (!job->path && inputs->input_error) {
     job->path = text_format("-");
     job->error = text_format("standard input: cannot read: %s", strerror(inputs->input_error));
@@ -196,6 +198,11 @@ static bool next_of_stream(input_list *inputs, scan_job *job)
     return true;
   }
   if (!job->path) return false;
+  if (has_nul) {
+    job->error = text_format("standard input: a line has a NUL; names are read one a line");
+    job->status = MKD_ERROR_FILE;
+    return true;
+  }
   char *folder = folder_of(job->path);
   job->name = name_below(inputs, folder, base_of(job->path));
   free(folder);

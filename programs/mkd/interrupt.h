@@ -7,6 +7,9 @@
 void interrupt_install(void);
 bool interrupted(void);
 
+/* For verbs that leave nothing half done: from now on, the first signal ends the program. */
+void interrupt_at_once(void);
+
 /* A descriptor that becomes readable with the signal, to wait on along with others; never read. */
 int interrupt_descriptor(void);
 

@@ -53,17 +53,18 @@ static int run(int argc, char **argv)
   for (int i = 0; i < VERB_COUNT; ++i)
     if (strcmp(word, verbs[i].name) == 0) return verbs[i].run(argc - 1, argv + 1);
   if (argc > 1)
-    fprintf(stderr, "mkd: there is no verb '%s'; see mkd --help\n", word);
+    complain(NULL, "there is no verb '%s'; see mkd --help", word);
   else
     fputs("mkd: a verb is missing; see mkd --help\n", stderr);
   return EXIT_USAGE;
 }
 
 /* No file that is opened later may take the place of a standard stream that the caller has closed.
- * Read-only, so that output to such a stream still fails. */
+ * Input can only be written and output only be read, so that using them still fails. */
 static void keep_standard_streams(void)
 {
-  int descriptor;
+  int descriptor = open("/dev/null", O_WRONLY);
+  if (descriptor > STDIN_FILENO) close(descriptor);
   do descriptor = open("/dev/null", O_RDONLY);
   while (descriptor >= 0 && descriptor <= STDERR_FILENO);
   if (descriptor >= 0) close(descriptor);

@@ -43,10 +43,10 @@ int usage_error(const command_spec *command, const char *format, ...)
 {
   va_list arguments;
   va_start(arguments, format);
-  fprintf(stderr, "mkd %s: ", command->verb);
-  vfprintf(stderr, format, arguments);
-  fprintf(stderr, "; see mkd %s --help\n", command->verb);
+  char *text = text_format_list(format, arguments);
   va_end(arguments);
+  complain(command->verb, "%s; see mkd %s --help", text, command->verb);
+  free(text);
   return EXIT_USAGE;
 }
 
@@ -80,8 +80,10 @@ int options_parse(const command_spec *command, int argc, char **argv, char ***op
       return EXIT_DONE;
     }
     if (code == ':') return usage_error(command, "%s needs a value", argv[optind - 1]);
-    if (code == '?' && optopt > 0 && optopt < 256)
+    if (code == '?' && optopt > 0 && optopt < 128)
       return usage_error(command, "unknown option -%c", optopt);
+    if (code == '?' && optopt != 0 && optopt < 256) /* below 0 if char has a sign */
+      return usage_error(command, "unknown option, beyond ASCII");
     if (code == '?' && optopt >= LONG_ONLY)
       return usage_error(command, "--%s takes no value", command->options[optopt - LONG_ONLY].name);
     if (code == '?')
@@ -150,7 +152,7 @@ const char *parse_resolution(void *value, const char *text)
 const char *parse_seed(void *value, const char *text)
 {
   unsigned long long number;
-  if (!parse_whole(text, 0, UINT64_MAX, &number)) return "a whole number from 0 to 2^64 - 1";
+  if (!parse_whole(text, 0, INT64_MAX, &number)) return "a whole number from 0 to 2^63 - 1";
   *(uint64_t *)value = number;
   return NULL;
 }

@@ -178,5 +178,13 @@ def cases():
 
     yield Case("image: a list of nothing", listed, 0, "")
     yield Case("image: a list of what is not there", listed, 1, "no.png: cannot open", b"no.png\n")
-    yield Case("image: a list with a zero byte", listed, 1, "a: cannot open", b"a\0b.png\n")
+    says = "standard input: a line has a NUL; names are read one a line"
+    yield Case("image: a list with a zero byte", listed, 1, says, b"a\0b.png\n")
+    image = "0.png"
+
+    def list_of_find(folder, world):
+        write(folder / image, small.grey_png())
+        return ["score", world.model, "-"]
+
+    yield Case("image: a list by find -print0", list_of_find, 1, says, b"0.png\x000.png\0")
     yield Case("image: a list without an end", listed, 1, "x" * 100, b"x" * 100000)

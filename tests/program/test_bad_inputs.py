@@ -3,6 +3,7 @@ a message that says what is wrong with which file, and nothing lost or left behi
 
 import os
 import pathlib
+import subprocess
 import tempfile
 
 import bad_data
@@ -64,6 +65,12 @@ class BadInputs(ProgramTest):
             if case.status > 1:
                 self.assertEqual(new, [], "files of a failed run")
             self.assertFalse([path for path in new if path.endswith(b".tmp")])
+
+    def test_a_closed_input(self):
+        command = ["sh", "-c", 'exec "$0" score "$1" - <&-', self.program.path, self.world.model]
+        done = subprocess.run(command, stderr=subprocess.PIPE, check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(b"standard input: cannot read: Bad file descriptor", done.stderr)
 
     def test_table(self):
         count = 0

@@ -3,7 +3,10 @@
 import os
 import pathlib
 import re
+import resource
+import signal
 import subprocess
+import time
 import unittest
 
 from program import ProgramTest, main
@@ -39,7 +42,7 @@ WRONG = [
     (["train", "data", "-o", "m", "--tile-overlap", "1"], "0.9"),
     (["train", "data", "-o", "m", "--tile-overlap", "-0"], "--tile-overlap"),
     (["train", "data", "-o", "m", "--tile-overlap", ""], "--tile-overlap"),
-    (["train", "data", "-o", "m", "--seed", "18446744073709551616"], "--seed"),
+    (["train", "data", "-o", "m", "--seed", "9223372036854775808"], "--seed"),
     (["train", "data", "-o", "m", "--seed", "-1"], "--seed"),
     (["train", "data", "-o", "m", "--threads", "1025"], "1024"),
     (["train", "data", "-o", "m", "--holdout", "1"], "--holdout"),
@@ -142,6 +145,31 @@ class Usage(ProgramTest):
         done = self.expect(3, "info", "evil\x1b[2Jname")
         self.assertNotIn(b"\x1b", done.stderr)
         self.assertIn(b"evil?[2Jname", done.stderr)
+        for arguments in [["evil\x1b[2J"], ["info", "--evil\x1b[2J"], ["info", "a", "evil\x1b[2J"]]:
+            done = self.expect(2, *arguments)
+            self.assertNotIn(b"\x1b", done.stderr)
+            self.assertIn(b"evil?[2J", done.stderr)
+        self.assertNotIn(b"\x1b", self.expect(0, "demo-data", self.folder / "d\x1b[31m").stdout)
+
+    def test_an_option_beyond_ascii_is_refused(self):
+        self.assertIn(b"unknown option, beyond ASCII", self.expect(2, "info", "-\xe9", "a").stderr)
+
+    def test_an_interrupt_ends_every_verb(self):
+        folder = self.folder / "demo"
+        process = subprocess.Popen(self.program.command("demo-data", folder))
+        while process.poll() is None and not list(folder.glob("train/good/*.png")):
+            time.sleep(0.001)
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.wait(60), 130)
+        self.assertFalse(folder.exists())
+
+    def test_a_file_that_becomes_too_large_is_an_error(self):
+        def limited():
+            resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+
+        done = self.expect(4, "demo-data", self.folder / "demo", preexec_fn=limited)
+        self.assertIn(b"File too large", done.stderr)
+        self.assertFalse((self.folder / "demo").exists())
 
     @unittest.skipUnless(os.path.exists("/dev/full"), "needs /dev/full")
     def test_a_full_disk_is_noticed(self):
@@ -186,10 +214,10 @@ class Documentation(ProgramTest):
     def test_the_manual_has_every_option(self):
         manual = pathlib.Path(__file__).parents[2] / "docs" / "mkd.1"
         text = manual.read_text().replace("\\-", "-")
+        documented, shown = set(re.findall(r"--[a-z-]+", text)), {"--help", "--version"}
         for verb in VERBS:
-            options = self.expect(0, verb, "--help").stdout.decode()
-            for option in re.findall(r"--[a-z-]+", options):
-                self.assertIn(option, text, verb)
+            shown |= set(re.findall(r"--[a-z-]+", self.expect(0, verb, "--help").stdout.decode()))
+        self.assertEqual(documented, shown)
 
 
 if __name__ == "__main__":
