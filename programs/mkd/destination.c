@@ -27,9 +27,12 @@ mkd_status destination_check(const char *path)
     return refuse(MKD_ERROR_FILE, "%s: is a folder; name a file in it", path);
   if (exists && !S_ISREG(info.st_mode))
     return refuse(MKD_ERROR_FILE, "%s: is a device or a pipe, not a file", path);
+  if (!exists && lstat(path, &info) == 0)
+    return refuse_write(ENOENT, path, "cannot follow this link");
   if (strlen(name) > NAME_MAX)
     return refuse(MKD_ERROR_FILE, "%s: %s", path, strerror(ENAMETOOLONG));
-  char *copy = text_format("%s", path);
+  char *copy = exists ? realpath(path, NULL) : text_format("%s", path);
+  if (!copy) return refuse_write(errno, path, "cannot follow its path");
   const char *folder = dirname(copy);
   mkd_status status = MKD_OK;
   /* Files are replaced by renaming, so what counts is the folder. */
