@@ -284,7 +284,8 @@ static mkd_status read_provenance(mkd_detector *d, const json_t *object)
   MK_TRY(get_text(object, "kernels", &p->kernels));
   MK_TRY(get_text(object, "expert_arch", &p->expert_arch));
   MK_TRY(get_text(object, "expert_sha256", &p->expert_sha256));
-  if (!json_is_integer(seed)) return mk_fail(MKD_ERROR_FILE, "'seed' is no whole number");
+  if (!json_is_integer(seed) || json_integer_value(seed) < 0)
+    return mk_fail(MKD_ERROR_FILE, "'seed' is no whole number from 0");
   p->seed = (uint64_t)json_integer_value(seed);
   MK_TRY(get_real(object, "trained_images", 1, 1e15, &images));
   p->trained_images = (size_t)images;

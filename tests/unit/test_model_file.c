@@ -35,7 +35,10 @@ static int make_model(void **state)
   options.set = sets;
   options.set_count = sizeof sets / sizeof *sets;
   options.threads = 1;
-  options.seed = UINT64_MAX;
+  options.seed = (uint64_t)INT64_MAX + 1;
+  assert_int_equal(mkd_train(&detector, expert, tiny_source(&images), &options),
+                   MKD_ERROR_ARGUMENT);
+  options.seed = INT64_MAX;
   assert_int_equal(mkd_train(&detector, expert, tiny_source(&images), &options), MKD_OK);
   assert_int_equal(mkd_detector_save(detector, path), MKD_OK);
   assert_int_equal(mk_file_read(&model, path, 1 << 24), MKD_OK);
@@ -304,6 +307,7 @@ static void members_have_ranges(void **state)
       {"calibration", "largest_square_deviation", "0"},
       {"calibration", "largest_cosine_deviation", "-1"},
       {"provenance", "seed", "1.5"},
+      {"provenance", "seed", "-1"},
       {"provenance", "seed", "\"1\""},
       {"provenance", "trained_images", "0"},
       {"provenance", "epochs", "0"},
