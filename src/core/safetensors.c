@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The format allows 100 MB. A parsed header can take 40 times its size, and the largest that makes
+/* The format allows 100 MB. A parsed header can take 80 times its size, and the largest that makes
  * sense here is a fraction of this. */
 static const size_t max_header = (size_t)16 << 20;
 

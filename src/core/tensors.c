@@ -6,7 +6,10 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MAX_ENTRIES = 16384 }; /* tensors, and metadata: names are searched one after the other */
+enum {
+  MAX_ENTRIES = 16384,
+  MAX_NAME = 255
+}; /* tensors, and metadata: names are searched one after the other */
 
 void mk_tensors_free(mk_tensors *tensors)
 {
@@ -40,6 +43,9 @@ static mkd_status add(mk_tensors *tensors, const char *name, int rank, const siz
   if (rank < 0 || rank > MK_MAX_RANK)
     return mk_fail(MKD_ERROR_FILE, "tensor '%.200s' has %d dimensions, at most %d can be", name,
                    rank, MK_MAX_RANK);
+  if (strlen(name) > MAX_NAME)
+    return mk_fail(MKD_ERROR_FILE, "tensor '%.40s...': its name has more than %d bytes", name,
+                   MAX_NAME);
   if (mk_tensors_find(tensors, name))
     return mk_fail(MKD_ERROR_FILE, "tensor '%.200s' is there twice", name);
   mk_tensor tensor = {.rank = rank, .count = 1, .data = data, .in_file = data != NULL};
@@ -77,6 +83,9 @@ mkd_status mk_tensors_add_metadata(mk_tensors *tensors, const char *key, const c
 {
   if (tensors->metadata_count >= MAX_ENTRIES)
     return mk_fail(MKD_ERROR_FILE, "more than %d entries of metadata", MAX_ENTRIES);
+  if (strlen(key) > MAX_NAME)
+    return mk_fail(MKD_ERROR_FILE, "metadata '%.40s...': its name has more than %d bytes", key,
+                   MAX_NAME);
   if (mk_tensors_metadata(tensors, key))
     return mk_fail(MKD_ERROR_FILE, "metadata '%.200s' is there twice", key);
   mk_metadata entry;

@@ -18,6 +18,9 @@ static mkd_status check_point(const mkd_detector *d, int p, int *positions)
                    "critical point '%s': the cloner gives %dx%dx%d, the expert %dx%dx%d",
                    d->recipe.critical_points.names[p], cloner.width, cloner.height, cloner.channels,
                    expert.width, expert.height, expert.channels);
+  if (expert.width > INT_MAX / expert.height)
+    return mk_fail(MKD_ERROR_FILE, "critical point '%s' has %d x %d positions, which are too many",
+                   d->recipe.critical_points.names[p], expert.width, expert.height);
   *positions = expert.height * expert.width;
   return MKD_OK;
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 enum {
+  MAX_ITEMS = 1 << 21,  /* of all containers; OrderedDict copies those of another */
   MAX_VALUES = 1 << 19, /* also bounds the stack, the memo and each container */
   MARK = MAX_VALUES     /* on the stack; no value has this number */
 };
@@ -18,6 +19,7 @@ typedef struct {
   size_t depth;
   mk_pickle_index *memo; /* number of the value + 1; 0 = not set */
   size_t memo_capacity, memo_used;
+  size_t items; /* that containers have taken */
 } machine;
 
 static mkd_status damaged(const char *what)
@@ -103,6 +105,8 @@ static mkd_status take_items(machine *m, mk_pickle_index index, size_t first)
   mk_pickle_value *value = value_at(m, index);
   size_t old = value->list.count, added = m->depth - first, capacity = value->list.capacity;
   if (old + added > MAX_VALUES) return too_large();
+  m->items += added;
+  if (m->items > MAX_ITEMS) return too_large();
   if (old + added > capacity) {
     capacity = capacity ? capacity : 1;
     while (capacity < old + added) capacity *= 2;

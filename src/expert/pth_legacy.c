@@ -77,6 +77,11 @@ static mkd_status read_storage(mk_state_dict *state, reader *r, const mk_pickle_
   if (key->kind == MK_PICKLE_TEXT)
     storage = mk_state_dict_find(state, key->text.bytes, key->text.size);
   if (!storage) return mk_fail(MKD_ERROR_FILE, "a storage belongs to no tensor");
+  mk_storage *own = &state->storages[storage - state->storages];
+  if (own->filled) /* so another one would be left without numbers */
+    return mk_fail(MKD_ERROR_FILE, "storage '%.*s' is listed twice",
+                   (int)(storage->key_size < 64 ? storage->key_size : 64), storage->key);
+  own->filled = true;
   if (r->size < sizeof count) return mk_fail(MKD_ERROR_FILE, "the file is cut");
   memcpy(&count, r->data, sizeof count);
   r->data += sizeof count;

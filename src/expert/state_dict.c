@@ -35,6 +35,8 @@ static mkd_status describe_storage(mk_storage *storage, const mk_pickle *pickle,
                           .key_size = key->text.size,
                           .type = value->storage.type,
                           .count = (size_t)value->storage.count};
+  if (storage->key_size >= MAX_NAME)
+    return mk_fail(MKD_ERROR_FILE, "a storage's name has more than %d bytes", MAX_NAME - 1);
   if ((uint64_t)value->storage.count > SIZE_MAX ||
       !mk_mul(storage->count, storage->type.size, &storage->bytes))
     return mk_fail(MKD_ERROR_FILE, "a storage is larger than any file");

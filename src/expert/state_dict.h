@@ -12,6 +12,7 @@ typedef struct {
   mk_storage_type type;
   size_t count, bytes; /* numbers, and bytes that these take in the file */
   size_t first_use;    /* + 1, into `uses`; 0 = none */
+  bool filled;         /* for readers that meet storages in any order */
 } mk_storage;
 
 /* A tensor (of `tensors`) that has its numbers in a storage. */

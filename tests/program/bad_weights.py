@@ -305,6 +305,11 @@ def pth_cases():
         "its list of storages does not match its tensors",
     )
     yield imported(
+        "pth: legacy, a key that is there twice",
+        small.legacy(state, storages, ["0", "0", "2", "3"]),
+        "storage '0' is listed twice",
+    )
+    yield imported(
         "pth: legacy, a count that overflows",
         legacy.replace(struct.pack("<q", 162), struct.pack("<q", 1 << 61), 1),
         "storage '0' has another size",

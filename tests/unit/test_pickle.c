@@ -204,6 +204,14 @@ static void depth_and_size_are_bounded(void **state)
   put(&p, "h\0", 2, 400000);
   put(&p, "e.", 2, 1);
   refused(p.data, p.size, "more than 524288");
+  p.size = 0;
+  /* A list of 200,000 pairs, copied by five bytes each. */
+  put(&p, "ccollections\nOrderedDict\nq\0NN\x86q\1](", 34, 1);
+  put(&p, "h\1", 2, 200000);
+  put(&p, "e\x85q\2", 4, 1);
+  put(&p, "h\0h\2R", 5, 100);
+  put(&p, ".", 1, 1);
+  refused(p.data, p.size, "more than 524288");
   free(p.data);
 }
 
