@@ -14,7 +14,7 @@ static const double round_seconds = 0.05;
 typedef struct {
   mkd_status status;
   size_t item;
-  char text[512];
+  char text[2048]; /* as much as a thread keeps */
 } failure;
 
 typedef struct {

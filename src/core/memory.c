@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { HUGE_PAGE = 1 << 21, LARGE = 1 << 19 };
+enum { PAGE = 1 << 16, HUGE_PAGE = 1 << 21, LARGE = 1 << 19 }; /* pages of Arm have up to 64 KiB */
 
 /* The address sanitizer watches the heap, not mappings. GCC tells of it by a macro, Clang by a
  * feature. */
@@ -29,18 +29,23 @@ typedef struct {
   char padding[MK_ALIGNMENT - sizeof(size_t)];
 } header;
 
-/* Bytes on huge pages: the kernel makes them available with a fraction of the faults, and their
- * addresses stay in the processor's tables. Not from the heap, since glibc before 2.38 does not use
- * again what it cut off to align a block so far. `bytes` is a multiple of HUGE_PAGE. */
+/* Bytes on huge pages, as far as they fill some: the kernel makes these available with a fraction
+ * of the faults, and their addresses stay in the processor's tables. Not from the heap, since glibc
+ * before 2.38 does not use again what it cut off to align a block so far. `bytes` is a multiple of
+ * PAGE. */
 static void *map_large(size_t bytes)
 {
+  if (bytes < HUGE_PAGE) {
+    void *block = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return block == MAP_FAILED ? NULL : block;
+  }
   char *start =
       mmap(NULL, bytes + HUGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (start == MAP_FAILED) return NULL;
   size_t before = -(uintptr_t)start % HUGE_PAGE;
   if (before > 0) munmap(start, before);
   munmap(start + before + bytes, HUGE_PAGE - before);
-  (void)madvise(start + before, bytes, MADV_HUGEPAGE); /* a mere advice */
+  (void)madvise(start + before, bytes / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE); /* a mere advice */
   return start + before;
 }
 
@@ -51,9 +56,9 @@ mkd_status mk_alloc_any(void *out, size_t count, size_t size)
   if (!mk_mul(count, size, &bytes) || !mk_add(bytes, sizeof(header) + 2 * HUGE_PAGE, &most))
     return mk_fail_memory(SIZE_MAX);
   bool large = MAPS_LARGE && bytes >= LARGE;
-  size_t alignment = large ? HUGE_PAGE : MK_ALIGNMENT;
+  size_t alignment = large ? PAGE : MK_ALIGNMENT;
   size_t rounded = ((bytes + sizeof(header)) / alignment + 1) * alignment;
-  header *block = large ? map_large(rounded) : aligned_alloc(alignment, rounded);
+  header *block = large ? map_large(rounded) : aligned_alloc(MK_ALIGNMENT, rounded);
   if (!block) return mk_fail_memory(rounded);
   block->mapped = large ? rounded : 0;
   void *memory = block + 1;

@@ -14,7 +14,7 @@ typedef struct {
   float *map; /* at the tile's size */
   size_t map_size;
   mkd_status status;
-  char error[512]; /* of `status` */
+  char error[2048]; /* of `status` */
 } seat;
 
 struct mkd_session {

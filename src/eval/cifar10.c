@@ -5,6 +5,9 @@
 #include "eval/gzip.h"
 #include "eval/walk.h"
 
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { SIDE = 32, PLANE = SIDE * SIDE, RECORD = 1 + 3 * PLANE };
@@ -30,15 +33,19 @@ static bool is_part(const char *name, mkd_split split)
   return begins(name, "train") || begins(name, "data_batch");
 }
 
-/* True for NAME.gz when NAME is there too. */
+static int by_bytes(const void *a, const void *b)
+{
+  return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* True for NAME.gz when NAME is there too; the names are sorted. */
 static bool is_copy(const mk_list *names, const char *name)
 {
-  size_t length = strlen(name);
+  char plain[NAME_MAX + 1];
+  const char *key = plain;
   if (!ends(name, ".gz")) return false;
-  for (size_t i = 0; i < names->count; ++i)
-    if (strlen(names->items[i]) == length - 3 && strncmp(names->items[i], name, length - 3) == 0)
-      return true;
-  return false;
+  snprintf(plain, sizeof plain, "%.*s", (int)(strlen(name) - 3), name);
+  return bsearch(&key, names->items, names->count, sizeof *names->items, by_bytes);
 }
 
 /* From planes to pixels, in place. */

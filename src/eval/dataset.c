@@ -104,18 +104,24 @@ mkd_status mk_dataset_add_folder(mkd_dataset *dataset, const char *folder, const
   return status;
 }
 
-/* Room for the pixels of `more` images. */
-static mkd_status reserve_pixels(mkd_dataset *dataset, size_t more)
+/* Room for the pixels of as many images as there is room for. */
+static mkd_status reserve_pixels(mkd_dataset *dataset)
 {
-  size_t size = dataset->shape.stride * (size_t)dataset->shape.height, count, old, bytes;
-  if (!mk_mul(dataset->count, size, &old) || !mk_add(dataset->count, more, &count) ||
-      !mk_mul(count, size, &bytes))
-    return mk_fail_memory(SIZE_MAX);
-  return mk_grow(&dataset->pixels, old, bytes, 1);
+  size_t size = dataset->shape.stride * (size_t)dataset->shape.height, bytes;
+  if (dataset->pixel_capacity >= dataset->capacity) return MKD_OK;
+  if (!mk_mul(dataset->capacity, size, &bytes)) return mk_fail_memory(SIZE_MAX);
+  MK_TRY(mk_grow(&dataset->pixels, dataset->count * size, bytes, 1));
+  dataset->pixel_capacity = dataset->capacity;
+  return MKD_OK;
 }
 
 mkd_status mk_dataset_add_packed(mkd_dataset *dataset, const mk_packed_images *images)
 {
+  uint64_t pixels = (uint64_t)dataset->shape.width * (uint64_t)dataset->shape.height;
+  if (pixels > dataset->limits.max_pixels)
+    return mk_fail(
+        MKD_ERROR_FILE, "%s: its images have %d x %d pixels, more than the limit of %" PRIu64,
+        images->file, dataset->shape.width, dataset->shape.height, dataset->limits.max_pixels);
   for (size_t i = 0; i < images->count; ++i) {
     if (images->labels[i * images->label_step] >= images->kind_count)
       return mk_fail(MKD_ERROR_FILE, "%s: image %zu has the label %d; expected 0 .. %zu",
@@ -123,7 +129,7 @@ mkd_status mk_dataset_add_packed(mkd_dataset *dataset, const mk_packed_images *i
                      images->kind_count - 1);
   }
   MK_TRY(reserve(dataset, images->count, images->file));
-  MK_TRY(reserve_pixels(dataset, images->count));
+  MK_TRY(reserve_pixels(dataset));
   size_t size = dataset->shape.stride * (size_t)dataset->shape.height;
   for (size_t i = 0; i < images->count; ++i) {
     char *path;

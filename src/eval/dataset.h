@@ -14,7 +14,8 @@ struct mkd_dataset {
   size_t count, capacity;
   /* Of the images that a file holds many of; NULL where each image is a file of its own. All of
    * them are alike: `shape`, whose data is NULL, tells size and format; rows are not padded. */
-  uint8_t *pixels; /* [count][shape.height][shape.stride] */
+  uint8_t *pixels; /* [pixel_capacity][shape.height][shape.stride] */
+  size_t pixel_capacity;
   mkd_image shape;
   mkd_limits limits; /* of the images, and of what tells them */
 };

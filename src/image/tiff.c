@@ -96,7 +96,10 @@ static mkd_status open_tiff(decoder *d)
 {
   TIFFOpenOptions *options = TIFFOpenOptionsAlloc();
   if (!options) return mk_fail_memory(sizeof(void *));
-  uint64_t pixels = d->file->limits->max_pixels; /* also bounds the tables of strips */
+  /* Also bounds the tables of strips, which need room for themselves. */
+  const uint64_t least = 1 << 17;
+  uint64_t pixels = d->file->limits->max_pixels;
+  if (pixels < least) pixels = least;
   TIFFOpenOptionsSetMaxSingleMemAlloc(options, pixels < PTRDIFF_MAX / 8 ? (tmsize_t)pixels * 8
                                                                         : PTRDIFF_MAX);
   TIFFOpenOptionsSetErrorHandlerExtR(options, on_error, d);
