@@ -23,12 +23,13 @@ mkd_status destination_check(const char *path)
   struct stat info;
   const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
   bool exists = stat(path, &info) == 0;
+  int error = errno;
   if (!*name || (exists && S_ISDIR(info.st_mode)))
     return refuse(MKD_ERROR_FILE, "%s: is a folder; name a file in it", path);
   if (exists && !S_ISREG(info.st_mode))
     return refuse(MKD_ERROR_FILE, "%s: is a device or a pipe, not a file", path);
   if (!exists && lstat(path, &info) == 0)
-    return refuse_write(ENOENT, path, "cannot follow this link");
+    return refuse_write(error, path, "cannot follow this link");
   if (strlen(name) > NAME_MAX)
     return refuse(MKD_ERROR_FILE, "%s: %s", path, strerror(ENAMETOOLONG));
   char *copy = exists ? realpath(path, NULL) : text_format("%s", path);
@@ -55,8 +56,11 @@ mkd_status destination_spares_images(const char *path, const mkd_dataset *images
   struct stat info;
   if (stat(path, &info) != 0) return MKD_OK; /* so it is none of them */
   mkd_status status = MKD_OK;
-  for (size_t i = 0; status == MKD_OK && i < mkd_dataset_count(images); ++i)
-    status = destination_spares(path, mkd_dataset_get(images, i).path);
+  for (size_t i = 0; status == MKD_OK && i < mkd_dataset_count(images); ++i) {
+    mkd_dataset_item item = mkd_dataset_get(images, i);
+    status = destination_spares(path, item.path);
+    if (status == MKD_OK) status = destination_spares(path, item.mask);
+  }
   return status;
 }
 

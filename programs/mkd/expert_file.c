@@ -66,18 +66,25 @@ static mkd_status load_or_import(mkd_expert **expert, const char *path, const mk
   return imported;
 }
 
-mkd_status expert_open(mkd_expert **expert, const char *path, const mkd_limits *limits)
+char *expert_place(const char *path)
 {
   if (!path) path = getenv("MKD_EXPERT");
-  if (path && path[0]) return load_or_import(expert, path, limits);
-  char *found =
-      access(MKD_EXPERT_PATH, R_OK) == 0 ? text_format("%s", MKD_EXPERT_PATH) : find_near_program();
-  if (!found)
+  if (path && path[0]) return text_format("%s", path);
+  return access(MKD_EXPERT_PATH, R_OK) == 0 ? text_format("%s", MKD_EXPERT_PATH)
+                                            : find_near_program();
+}
+
+mkd_status expert_open(mkd_expert **expert, const char *path, const mkd_limits *limits)
+{
+  bool named = path || (getenv("MKD_EXPERT") && getenv("MKD_EXPERT")[0]);
+  char *place = expert_place(path);
+  if (!place)
     return refuse(MKD_ERROR_FILE,
                   "the default expert %s is not installed; build mkd after scripts/fetch-expert.sh "
                   "build/expert and install again, or name another one with --expert or MKD_EXPERT",
                   MKD_EXPERT_PATH);
-  mkd_status status = mkd_expert_load(expert, found, limits);
-  free(found);
+  mkd_status status =
+      named ? load_or_import(expert, place, limits) : mkd_expert_load(expert, place, limits);
+  free(place);
   return status;
 }

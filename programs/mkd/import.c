@@ -35,13 +35,13 @@ int verb_import(int argc, char **argv)
   int count;
   int parsed = options_parse(&command, argc, argv, &operands, &count);
   if (parsed != OPTIONS_OK) return parsed;
-  interrupt_at_once();
   if (!output) return usage_error(&command, "-o EXPERT is missing");
 
   mkd_expert *expert = NULL;
   mkd_status status = destination_check(output);
   if (status == MKD_OK) status = destination_spares(output, operands[0]);
   if (status == MKD_OK) status = mkd_expert_import(&expert, operands[0], arch, &limits);
+  if (status == MKD_OK && interrupted()) status = MKD_CANCELLED;
   if (status == MKD_OK) status = mkd_expert_save(expert, output);
   mkd_expert_destroy(expert);
   if (status != MKD_OK) return fail("import", status);

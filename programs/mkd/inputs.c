@@ -141,9 +141,9 @@ static bool wait_for_input(void)
 {
   struct pollfd descriptors[] = {{.fd = STDIN_FILENO, .events = POLLIN},
                                  {.fd = interrupt_descriptor(), .events = POLLIN}};
-  while (poll(descriptors, 2, -1) < 0 && errno == EINTR && !interrupted()) {
+  while (poll(descriptors, 2, -1) < 0 && errno == EINTR && !waiting_has_ended()) {
   }
-  return !interrupted();
+  return !waiting_has_ended();
 }
 
 /* Reads more of standard input into the line; at its end, sets input_ended. */
@@ -155,14 +155,14 @@ static void fill_line(input_list *inputs)
   ssize_t n = -1;
   if (wait_for_input()) {
     do n = read(STDIN_FILENO, inputs->line + inputs->filled, LINE_LIMIT - inputs->filled);
-    while (n < 0 && errno == EINTR && !interrupted());
+    while (n < 0 && errno == EINTR && !waiting_has_ended());
   }
   if (n > 0) {
     inputs->filled += (size_t)n;
     return;
   }
   inputs->input_ended = true;
-  if (n < 0 && !interrupted()) inputs->input_error = errno;
+  if (n < 0 && !waiting_has_ended()) inputs->input_error = errno;
 }
 
 /* The next line without its end, in fresh memory; NULL = no more. What follows a NUL is cut off. */
@@ -177,7 +177,7 @@ static char *read_line(input_list *inputs, bool *has_nul)
       fill_line(inputs);
       continue;
     }
-    if (!end && (available == 0 || interrupted())) return NULL;
+    if (!end && (available == 0 || waiting_has_ended())) return NULL;
     size_t length = end ? (size_t)(end - start) : available;
     inputs->used += length + (end ? 1 : 0);
     if (length > 0 && start[length - 1] == '\r') --length;

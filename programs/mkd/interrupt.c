@@ -7,7 +7,7 @@
 #include <signal.h>
 #include <unistd.h>
 
-static volatile sig_atomic_t was_interrupted, is_at_once;
+static volatile sig_atomic_t was_interrupted, is_at_once, is_over;
 static const int signals[] = {SIGINT, SIGTERM};
 enum { SIGNALS = sizeof signals / sizeof signals[0] };
 static int wake[2] = {-1, -1};
@@ -53,6 +53,18 @@ void interrupt_at_once(void)
 bool interrupted(void)
 {
   return was_interrupted;
+}
+
+void end_waiting(void)
+{
+  is_over = 1;
+  ssize_t written = write(wake[1], "", 1);
+  (void)written; /* as in on_signal */
+}
+
+bool waiting_has_ended(void)
+{
+  return was_interrupted || is_over;
 }
 
 int interrupt_descriptor(void)

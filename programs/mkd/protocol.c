@@ -151,6 +151,9 @@ static mkd_status open_categories(protocol *p)
   char **names = NULL;
   size_t count = 0;
   mkd_status status = folders_list(p->place, &names, &count);
+  if (count > p->limits.max_files)
+    status = refuse(MKD_ERROR_DATA, "%s: has more files than the limit of %llu", p->place,
+                    (unsigned long long)p->limits.max_files);
   for (size_t i = 0; i < count; ++i) {
     char *folder = text_format("%s/%s", p->place, names[i]);
     if (has_folder(folder, "train/good")) add_class(p, names[i], folder);

@@ -67,10 +67,10 @@ static const char *parse_ablation(void *value, const char *text)
 /* ---- What is to be run ----------------------------------------------------------------------- */
 
 /* A key's value in the recipe itself, as text that the caller frees; numbers and texts only. */
-static mkd_status recipe_value(const char *recipe, const char *key, char **value)
+static mkd_status recipe_value(const experiment *e, const char *key, char **value)
 {
   char *text;
-  mkd_status status = mkd_describe(&text, recipe, NULL);
+  mkd_status status = mkd_describe(&text, e->recipe, &e->limits);
   if (status != MKD_OK) return status;
   json_t *described = json_from_text(text);
   mkd_text_free(text);
@@ -80,7 +80,7 @@ static mkd_status recipe_value(const char *recipe, const char *key, char **value
   else if (json_is_number(found))
     *value = text_format("%.17g", json_number_value(found));
   else
-    status = refuse(MKD_ERROR_FILE, "%s: is no recipe", recipe);
+    status = refuse(MKD_ERROR_FILE, "%s: is no recipe", e->recipe);
   json_decref(described);
   return status;
 }
@@ -89,7 +89,7 @@ static mkd_status recipe_value(const char *recipe, const char *key, char **value
 static mkd_status value_in_force(const experiment *e, const char *key, char **value)
 {
   const char *set = overrides_find(&e->settings, key);
-  if (!set) return recipe_value(e->recipe, key, value);
+  if (!set) return recipe_value(e, key, value);
   *value = text_format("%s", set);
   return MKD_OK;
 }

@@ -82,6 +82,7 @@ static void deliver_in_turn(scan_state *state, size_t number, const scan_job *jo
   ++state->turn;
   pthread_cond_broadcast(&state->turned);
   pthread_mutex_unlock(&state->output);
+  if (ended) end_waiting(); /* of a thread that has `input` until the next name comes */
   if (ended) stop_input(state);
 }
 

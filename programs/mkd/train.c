@@ -148,11 +148,17 @@ static mkd_status train(train_run *training, mkd_train_options *options)
   mkd_threshold threshold;
   mkd_status status = destination_check(training->output);
   if (status == MKD_OK) status = destination_check(training->checkpoint);
-  if (status == MKD_OK) status = destination_spares(training->output, training->expert);
-  if (status == MKD_OK) status = destination_spares(training->output, options->recipe);
+  char *place = expert_place(training->expert);
+  const char *const written[] = {training->output, training->checkpoint};
+  for (int i = 0; i < 2; ++i) {
+    if (status == MKD_OK) status = destination_spares(written[i], place);
+    if (status == MKD_OK) status = destination_spares(written[i], options->recipe);
+  }
+  free(place);
   if (status == MKD_OK)
     status = mkd_dataset_open(&normal, training->data, MKD_SPLIT_TRAIN, &training->limits);
-  if (status == MKD_OK) status = destination_spares_images(training->output, normal);
+  for (int i = 0; i < 2; ++i)
+    if (status == MKD_OK) status = destination_spares_images(written[i], normal);
   if (status == MKD_OK) status = expert_open(&expert, training->expert, &training->limits);
   if (status == MKD_OK) {
     mention_checkpoint(training, options->resume);

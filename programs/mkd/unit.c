@@ -137,8 +137,13 @@ static mkd_status take_map(void *context, const scan_job *job, const scan_outcom
   map_scan *scan = context;
   progress_count(&scan->progress, ++scan->done, scan->images->test.count);
   if (!outcome->result) return mkd_set_error(MKD_ERROR_DATA, outcome->error);
-  return mkd_evaluation_add(scan->evaluation, "", scan->images->anomalous[job->index],
-                            outcome->result, outcome->mask);
+  mkd_status status = mkd_evaluation_add(scan->evaluation, "", scan->images->anomalous[job->index],
+                                         outcome->result, outcome->mask);
+  if (status != MKD_ERROR_DATA || !job->mask) return status;
+  char *why = text_format("%s", mkd_last_error());
+  status = refuse(status, "%s: %s", job->mask, why);
+  free(why);
+  return status;
 }
 
 static mkd_status measure_map(unit *u, const mkd_detector *detector, const map_variant *wanted)

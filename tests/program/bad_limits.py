@@ -100,6 +100,23 @@ def set_cases():
     yield case("folder, train", 3, files_say, lambda w: w.training(w.data, "out", *few_files))
     yield case("images, train", 3, pixels_say, lambda w: w.training(w.data, "out", *few_pixels))
     yield case("expert, train", 3, bytes_say, lambda w: w.training(w.data, "out", *few_bytes))
+    small_idx = [(name, 7 * 5 * 12) for name in ["train", "t10k"]]
+
+    def mnist(folder, world):
+        for name, values in small_idx:
+            header = bytes([0, 0, 8, 3, 0, 0, 0, 12, 0, 0, 0, 7, 0, 0, 0, 5])
+            write(folder / f"data/{name}-images-idx3-ubyte", header + bytes(values))
+            write(folder / f"data/{name}-labels-idx1-ubyte", bytes([0, 0, 8, 1, 0, 0, 0, 12] + [8] * 12))
+        return [*reproducing("mnist", world), *few_pixels]
+
+    yield Case("--limit: images of IDX", mnist, 3, "have 5 x 7 pixels, more than the limit of 9")
+
+    def names(folder, world):
+        long = {"n" * 256: ([1], small.floats(1))}
+        write(folder / "weights", small.safetensors(long))
+        return ["import", "weights", "-o", "expert", "--arch", "vgg11"]
+
+    yield Case("limit: a tensor's name", names, 3, "its name has more than 255 bytes")
     importing = ["import", "-o", "out"]
     yield case("weights, import", 3, bytes_say, lambda w: [*importing, w.expert, *few_bytes])
     yield case("model, info", 3, bytes_say, lambda w: ["info", w.model, *few_bytes])

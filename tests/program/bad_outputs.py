@@ -45,6 +45,11 @@ def device_cases():
     )
     yield case("a device", 3, PIPE, lambda w: ["import", w.expert, "-o", "/dev/null"])
     says = "link: cannot follow this link"
+    def loop(folder, world):
+        os.symlink("loop", folder / "loop")
+
+    says_loop = "loop: cannot follow this link: Too many levels"
+    yield case("a link to itself", 3, says_loop, lambda w: w.training(w.data, "loop"), loop)
     yield case("a link to nothing", 3, says, lambda w: w.training(w.data, "link"), link)
 
 
@@ -57,6 +62,8 @@ def input_cases():
     yield case("report onto the model", 2, LOST, lambda w: [*report, "model.mkd"], copies)
     yield case("report onto a link to it", 2, LOST, lambda w: [*report, "page.html"], linked)
     image = "data/test/good/0.png"
+    mask = "data/ground_truth/dent/0_mask.png"
+    yield case("report onto a mask", 2, LOST, lambda w: [*report, mask], copies)
     yield case("report onto an image", 2, LOST, lambda w: [*report, image], copies)
     yield case(
         "model onto the expert",
@@ -64,6 +71,13 @@ def input_cases():
         LOST,
         lambda w: [*w.training(w.data, w.expert.name), "--expert", f"./{w.expert.name}"],
         copies,
+    )
+    yield case(
+        "checkpoint onto the expert",
+        2,
+        LOST,
+        lambda w: [*w.training(w.data, "out"), "--expert", "out.ckpt"],
+        lambda folder, world: write(folder / "out.ckpt", world.expert.read_bytes()),
     )
     yield case(
         "model onto the recipe",
