@@ -335,8 +335,8 @@ typedef struct mkd_threshold {
 MKD_API mkd_status mkd_detector_threshold(const mkd_detector *detector, double false_alarm,
                                           mkd_threshold *threshold);
 
-/* Text that describes a model, expert or recipe file, as JSON. The caller frees it with
- * mkd_text_free. */
+/* Text that describes a model, expert or recipe file, or says that it is a checkpoint, as JSON. The
+ * caller frees it with mkd_text_free. */
 MKD_API mkd_status mkd_describe(char **json, const char *path, const mkd_limits *limits);
 MKD_API void mkd_text_free(char *text);
 

@@ -130,6 +130,23 @@ static void say_how_to_resume(const train_run *training)
     complain("train", "stopped before there was a checkpoint to resume from");
 }
 
+/* A checkpoint is replaced and, in the end, removed; nothing else is. */
+static mkd_status check_checkpoint(const train_run *training, bool resume)
+{
+  char *json = NULL;
+  if (resume || access(training->checkpoint, F_OK) != 0) return MKD_OK;
+  mkd_status status = mkd_describe(&json, training->checkpoint, NULL);
+  if (status == MKD_ERROR_MEMORY) return status;
+  bool is_one = status == MKD_OK && strstr(json, "\"checkpoint\"");
+  mkd_text_free(json);
+  if (is_one) return MKD_OK;
+  return refuse(
+      MKD_ERROR_FILE,
+      "%s: is there, and no checkpoint of this version; it would be lost: remove it, or name "
+      "another model",
+      training->checkpoint);
+}
+
 static void mention_checkpoint(train_run *training, bool resume)
 {
   bool exists = access(training->checkpoint, F_OK) == 0;
@@ -155,6 +172,7 @@ static mkd_status train(train_run *training, mkd_train_options *options)
     if (status == MKD_OK) status = destination_spares(written[i], options->recipe);
   }
   free(place);
+  if (status == MKD_OK) status = check_checkpoint(training, options->resume);
   if (status == MKD_OK)
     status = mkd_dataset_open(&normal, training->data, MKD_SPLIT_TRAIN, &training->limits);
   for (int i = 0; i < 2; ++i)

@@ -3,6 +3,7 @@
 #include "core/limits.h"
 #include "core/memory.h"
 #include "core/safetensors.h"
+#include "distill/checkpoint.h"
 #include "expert/expert.h"
 #include "model/model_file.h"
 #include "nn/exec.h"
@@ -194,6 +195,8 @@ mkd_status mkd_describe(char **json, const char *path, const mkd_limits *limits)
       status = describe_recipe(json, path);
     else if (is_tensors && mk_model_recognise(&tensors))
       status = describe_model(json, &tensors, path);
+    else if (is_tensors && mk_checkpoint_recognise(&tensors))
+      status = finish(json, json_pack("{s:s}", "kind", "checkpoint"));
     else if (is_tensors)
       status = describe_expert(json, path, &resolved);
     else

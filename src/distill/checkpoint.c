@@ -113,13 +113,18 @@ static mkd_status get_weights(const mk_tensors *tensors, mk_graph *cloner)
   return status;
 }
 
+bool mk_checkpoint_recognise(const mk_tensors *tensors)
+{
+  const char *format = mk_tensors_metadata(tensors, "format");
+  return format && strcmp(format, format_name) == 0;
+}
+
 static mkd_status restore(const mk_tensors *tensors, mk_graph *cloner, mk_adam *adam,
                           mk_training_state *state, const char *identity)
 {
-  const char *format = mk_tensors_metadata(tensors, "format");
   const char *saved_identity = mk_tensors_metadata(tensors, "identity");
   double step;
-  if (!format || strcmp(format, format_name) != 0 || !saved_identity)
+  if (!mk_checkpoint_recognise(tensors) || !saved_identity)
     return mk_fail(MKD_ERROR_FILE, "not a checkpoint of this version of mkd");
   if (strcmp(saved_identity, identity) != 0)
     return mk_fail(MKD_ERROR_FILE,

@@ -2,6 +2,7 @@
 #ifndef MK_DISTILL_CHECKPOINT_H
 #define MK_DISTILL_CHECKPOINT_H
 
+#include "core/safetensors.h"
 #include "nn/adam.h"
 
 typedef struct {
@@ -19,5 +20,8 @@ mkd_status mk_checkpoint_save(const char *path, const mk_graph *cloner, const mk
  * is an error. */
 mkd_status mk_checkpoint_load(const char *path, mk_graph *cloner, mk_adam *adam,
                               mk_training_state *state, const char *identity, bool *found);
+
+/* Whether the tensors are a checkpoint's, of this version. */
+bool mk_checkpoint_recognise(const mk_tensors *tensors);
 
 #endif

@@ -104,6 +104,14 @@ def name_cases():
     yield case("a folder that is not there", 3, says, lambda w: w.training(w.data, "new/"))
     says = "out.ckpt: is a folder"
     yield case("a folder for the checkpoint", 3, says, lambda w: w.training(w.data, "out"), checkpoint)
+    says = "out.ckpt: is there, and no checkpoint of this version"
+    yield case(
+        "a file for the checkpoint",
+        3,
+        says,
+        lambda w: w.training(w.data, "out"),
+        lambda folder, world: write(folder / "out.ckpt", "precious"),
+    )
     says = "File name too long"
     yield case("a long name", 3, says, lambda w: ["import", w.expert, "-o", "n" * 256])
     yield case("a long name, checkpoint", 3, says, lambda w: w.training(w.data, "n" * 251))
